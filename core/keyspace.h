@@ -1,0 +1,187 @@
+/* keyspace.h - the keys of one shard: per database, a table per slot.
+ *
+ *   keyspace ─► db 0 … n ─► slots[16384] ─► table (table.h) ─► entries (entry.h)
+ *
+ * Commands reach keys through struct call (command.h), with the key_* functions below: they look
+ * after expiry, access clocks, counters, events and the memory of entries.
+ *
+ * Owner: the shard's thread. A slot may be *lent* to another shard's thread for one command whose
+ * keys lie apart (DESIGN.md section 4): while the owner holds the slot and keeps away from it, the
+ * borrower works on it through a *view*: a keyspace that shares the slot arrays and counts changes
+ * on its own. When the slot comes back, the owner adds the view's counts to its own
+ * (keyspace_view_settle). What the borrower allocates may be freed by the owner (slab.h).
+ *
+ * I1  keys and expiring of a database are the sums over its slots.
+ * I2  a bit of occupied[] is set exactly when the slot's table is not empty (owner's copy; settled
+ *     after lending).
+ * I3  expire_min_ms of a slot is never later than its earliest expiry.
+ */
+#ifndef ASHLAR_CORE_KEYSPACE_H
+#define ASHLAR_CORE_KEYSPACE_H
+
+#include "core/entry.h"
+#include "core/hash.h"
+#include "core/settings.h"
+#include "core/table.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { DATABASES_MAX = 256 };
+
+struct slot_keys {
+    struct table table;
+    uint32_t expiring;     /* keys with an expiry */
+    uint32_t unused;
+    int64_t expire_min_ms; /* lower bound of the earliest expiry; INT64_MAX when none */
+};
+
+struct keyspace_db {
+    struct slot_keys *slots;            /* SLOT_COUNT; NULL until the first key (mapped lazily) */
+    int64_t keys, expiring;             /* in a view: change since it was made */
+    uint64_t occupied[SLOT_COUNT / 64]; /* not kept in a view */
+    int64_t expiry_sum_ms;              /* of all expiries, for INFO's avg_ttl (approximate) */
+};
+
+/* What commands did to keys, for INFO, watchers and the journal. Single writer; others read relaxed. */
+struct keyspace_stats {
+    uint64_t hits, misses, expired, evicted;
+};
+
+struct deferred_free; /* values being freed in slices */
+
+struct keyspace {
+    struct keyspace_db **db;    /* settings->databases of them; SWAPDB swaps the pointers */
+    int databases;
+    const struct settings *settings;
+    struct keyspace_stats stats;
+    uint64_t dirty;             /* changes since start, as rdb_changes_since_last_save counts */
+    struct deferred_free *freeing_;
+    uint32_t expire_db_, expire_slot_; /* where the active cycle goes on */
+    uint64_t random_state_;
+    struct keyspace *view_of;   /* the owner's keyspace when this is a view, NULL otherwise */
+};
+
+struct key {
+    const char *ptr;
+    uint32_t len;
+    uint32_t arg;  /* its place in argv */
+    uint64_t hash; /* hash_bytes() */
+    uint16_t slot; /* hash_slot() */
+    uint16_t shard; /* owner, filled in by routing */
+};
+
+struct call;
+
+/* --- life --- */
+struct keyspace *keyspace_new(const struct settings *settings);
+void keyspace_destroy(struct keyspace *ks);
+/* Makes sure that a database's slot array exists, so that it can be lent. */
+void keyspace_db_prepare(struct keyspace *ks, int db);
+
+/* --- lending --- */
+void keyspace_view_init(struct keyspace *view, struct keyspace *owner);
+/* Owner's thread, after the borrower is done: counters and occupied bits of these slots. */
+void keyspace_view_settle(struct keyspace *view, int db, const uint16_t *slots, int count);
+void keyspace_view_free(struct keyspace *view);
+
+/* --- looking up (all honour expiry: an expired key is absent, and deleted where that is allowed) */
+/* For reading: counts hit or miss, refreshes the access clock (unless CALL_NO_TOUCH). */
+struct entry *key_read(struct call *c, const struct key *k);
+/* For writing: as above without counting hits. */
+struct entry *key_write(struct call *c, const struct key *k);
+/* Without any trace (OBJECT, TTL, TYPE, DEBUG …). */
+struct entry *key_peek(struct call *c, const struct key *k);
+/* As key_read/key_write, and replies WRONGTYPE and sets *bad when the type differs. */
+struct entry *key_read_type(struct call *c, const struct key *k, enum value_type type, bool *bad);
+struct entry *key_write_type(struct call *c, const struct key *k, enum value_type type, bool *bad);
+
+/* --- changing. e is the present entry, or NULL where a function allows that the key is absent.
+ * They return the entry's (new) address. None of them signals or posts events: the command does.
+ * The old value, if any, is freed (in slices when large). --- */
+/* A string value in the most compact encoding: integer, inline, or blob. keep_ttl keeps an expiry. */
+struct entry *key_set_string(struct call *c, const struct key *k, struct entry *e,
+                             struct slice value, bool keep_ttl);
+struct entry *key_set_int(struct call *c, const struct key *k, struct entry *e, int64_t value,
+                          bool keep_ttl);
+/* Takes over a reference of b; OBJECT ENCODING "raw". */
+struct entry *key_set_blob(struct call *c, const struct key *k, struct entry *e, struct blob *b,
+                           bool keep_ttl);
+/* A collection: takes over object. */
+struct entry *key_set_object(struct call *c, const struct key *k, struct entry *e,
+                             enum value_type type, enum value_encoding enc, void *object,
+                             bool keep_ttl);
+struct entry *key_set_expiry(struct call *c, const struct key *k, struct entry *e, int64_t at_ms);
+struct entry *key_clear_expiry(struct call *c, const struct key *k, struct entry *e);
+/* Deletes the key; its value is freed at once when small, else in slices. */
+void key_delete(struct call *c, const struct key *k, struct entry *e);
+/* Takes the value out (for RENAME, MOVE): the key is gone, the caller holds the loose entry and
+ * gives it back with key_attach under a new name (which must be absent), or frees it. */
+struct entry *key_detach(struct call *c, const struct key *k, struct entry *e);
+struct entry *key_attach(struct call *c, const struct key *k, struct entry *loose);
+/* The same key_* functions in another database: COPY DB, MOVE. */
+struct call key_call_in_db(const struct call *c, int db);
+
+/* --- telling others --- */
+enum event_class { /* bits of notify-keyspace-events */
+    EVENT_KEYSPACE = 1 << 0, /* K */
+    EVENT_KEYEVENT = 1 << 1, /* E */
+    EVENT_GENERIC = 1 << 2,  /* g */
+    EVENT_STRING = 1 << 3,   /* $ */
+    EVENT_LIST = 1 << 4,     /* l */
+    EVENT_SET = 1 << 5,      /* s */
+    EVENT_HASH = 1 << 6,     /* h */
+    EVENT_ZSET = 1 << 7,     /* z */
+    EVENT_EXPIRED = 1 << 8,  /* x */
+    EVENT_EVICTED = 1 << 9,  /* e */
+    EVENT_STREAM = 1 << 10,  /* t */
+    EVENT_KEY_MISS = 1 << 11, /* m */
+    EVENT_LOADED = 1 << 12,
+    EVENT_MODULE = 1 << 13,  /* d */
+    EVENT_NEW = 1 << 14,     /* n */
+};
+/* The key has changed: watchers, client-side caches, and c->dirty += changes. */
+void key_modified(struct call *c, const struct key *k, uint64_t changes);
+/* A keyspace event ("set", "del" …). */
+void key_event(struct call *c, enum event_class class, const char *event, const struct key *k);
+
+/* --- whole databases --- */
+int64_t keyspace_size(const struct keyspace *ks, int db);
+/* Empties a database (-1: all); what was there is freed in slices. */
+void keyspace_flush(struct keyspace *ks, int db);
+void keyspace_swap(struct keyspace *ks, int a, int b);
+typedef void keyspace_visit(struct entry *e, void *ctx);
+/* SCAN over the slots of this shard. A cursor is slot << 48 | hash position >> 16; the visit sees
+ * expired keys too. Goes on until about count entries were visited, or the slot end_slot
+ * (exclusive) is reached: then the cursor returned is (uint64_t)end_slot << 48. */
+uint64_t keyspace_scan(struct keyspace *ks, int db, uint64_t cursor, uint32_t end_slot,
+                       size_t count, keyspace_visit *visit, void *ctx);
+struct entry *keyspace_random(struct keyspace *ks, int db); /* NULL when empty; may be expired */
+
+/* --- batches: start loading the cache lines that a key will need --- */
+void keyspace_prefetch_table(const struct keyspace *ks, int db, const struct key *k); /* slot header */
+void keyspace_prefetch_bucket(const struct keyspace *ks, int db, const struct key *k);
+void keyspace_prefetch_entry(const struct keyspace *ks, int db, const struct key *k);
+
+/* --- background slice. may_touch says whether the owner has the slot (not lent); deadline by the
+ * monotonic clock. --- */
+struct keyspace_background {
+    int64_t now_ms;       /* unix time */
+    uint64_t deadline_ns; /* give back control by then */
+    bool (*may_touch)(void *ctx, uint16_t slot);
+    /* Called before an expired key is deleted, with its database, so that events can be posted. */
+    void (*expired)(void *ctx, int db, const struct entry *e);
+    void *ctx;
+};
+/* Deletes expired keys, slot after slot; returns how many. */
+size_t keyspace_expire_slice(struct keyspace *ks, const struct keyspace_background *b);
+/* Frees some of what was put aside; true when nothing is left. */
+bool keyspace_free_slice(struct keyspace *ks, uint64_t deadline_ns);
+bool keyspace_free_pending(const struct keyspace *ks);
+/* Earliest expiry that may be due in any slot of this shard (a lower bound), INT64_MAX if none. */
+int64_t keyspace_expire_next_ms(const struct keyspace *ks);
+
+/* Digest of a database or of all (-1), independent of order: XOR over the keys of SHA-1 digests as
+ * DEBUG DIGEST defines it. 20 bytes. */
+void keyspace_digest(struct keyspace *ks, int db, uint8_t out[20]);
+
+#endif

@@ -1,0 +1,35 @@
+/* mem.h - memory: mimalloc (libc malloc under sanitizers), counted per thread.
+ *
+ * mem_alloc never returns NULL: when memory runs out the process logs and aborts, as Redis does;
+ * mem_try_alloc returns NULL and is used wherever a client chooses the size. Any thread may free
+ * what another has allocated: counters are per thread and only their sum means something.
+ * Small objects of the keyspace come from slab.h, which counts itself here.
+ */
+#ifndef ASHLAR_CORE_MEM_H
+#define ASHLAR_CORE_MEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+void *mem_alloc(size_t bytes) __attribute__((malloc));
+void *mem_alloc_zero(size_t bytes) __attribute__((malloc));
+void *mem_try_alloc(size_t bytes) __attribute__((malloc));
+void *mem_realloc(void *p, size_t bytes);
+void *mem_try_realloc(void *p, size_t bytes);
+void *mem_alloc_aligned(size_t bytes, size_t align) __attribute__((malloc));
+void mem_free(void *p);
+size_t mem_usable(const void *p); /* bytes the allocator set aside for p */
+
+/* A thread's counter: bytes allocated minus bytes freed by it; may be negative. Every thread that
+ * allocates registers once; the sum over all is the server's used_memory. */
+struct mem_counter {
+    _Atomic int64_t used_bytes; /* writer: its thread; readers: any, relaxed */
+    struct mem_counter *next;
+} __attribute__((aligned(64)));
+extern _Thread_local struct mem_counter *mem_thread_counter;
+void mem_thread_register(struct mem_counter *c); /* c must outlive the process's readers */
+int64_t mem_used_total(void);                    /* any thread */
+/* Adds to the calling thread's counter (slab.c counts pages here as blocks come and go). */
+void mem_count(int64_t delta_bytes);
+
+#endif

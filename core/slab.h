@@ -1,0 +1,37 @@
+/* slab.h - small blocks in steps of 8 bytes (mimalloc rounds to 16), for entries and buckets.
+ *
+ * Classes: 16, 24, 32 … 512 by 8, then multiples of 64 up to SLAB_MAX_BYTES. Pages of 64 KiB,
+ * aligned to their size, so that a block's page is found by masking; pages are cut from large
+ * chunks of mimalloc. The caller knows a block's size and says it when freeing.
+ * Blocks whose size is a multiple of 64 are aligned to 64 (buckets are cache lines).
+ *
+ * Thread: each shard thread has a slab of its own (slab_thread_init). Any thread may free any
+ * block: one that does not own the page pushes it onto the page owner's remote list (lock-free,
+ * many producers), which the owner empties when it allocates or in its background slice.
+ */
+#ifndef ASHLAR_CORE_SLAB_H
+#define ASHLAR_CORE_SLAB_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SLAB_MAX_BYTES = 4096, SLAB_PAGE_BYTES = 65536 };
+
+struct slab;
+
+struct slab *slab_thread_init(void); /* creates the calling thread's slab */
+void slab_thread_exit(void);         /* tests: gives everything back; no block may be in use */
+
+void *slab_alloc(size_t bytes) __attribute__((malloc)); /* 1 … SLAB_MAX_BYTES */
+void slab_free(void *p, size_t bytes);                  /* the size it was allocated with */
+size_t slab_size(size_t bytes);                         /* bytes such a block really takes */
+void slab_collect(void);                                /* takes back remotely freed blocks */
+
+struct slab_stats {
+    size_t pages, pages_empty;
+    size_t used_bytes;     /* in blocks handed out */
+    size_t reserved_bytes; /* taken from mimalloc */
+};
+void slab_stats(const struct slab *s, struct slab_stats *out); /* owner */
+
+#endif

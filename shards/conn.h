@@ -1,0 +1,98 @@
+/* conn.h - a client connection. Owner: its home shard's thread, which parses its input, routes its
+ * commands and writes its replies in order. Other shards never touch it.
+ *
+ *              accepted                 input, replies              error, QUIT, KILL, limits
+ *   (nothing) ─────────► CONN_OPEN ◄──────────────────► CONN_OPEN ───────────────────────────►
+ *   CONN_CLOSING (nothing is read or sent any more; commands in flight come back and are dropped)
+ *   ───────────► conn_free() when the socket is closed and nothing is in flight
+ */
+#ifndef ASHLAR_SHARDS_CONN_H
+#define ASHLAR_SHARDS_CONN_H
+
+#include "core/command.h"
+#include "io/io.h"
+#include "io/net.h"
+#include "proto/reply.h"
+#include "proto/resp_parse.h"
+#include "shards/config.h"
+#include <stdint.h>
+
+struct shard;
+struct op;
+struct run;
+
+enum conn_flag {
+    CONN_CLOSING = 1 << 0,
+    CONN_CLOSE_AFTER_REPLY = 1 << 1, /* QUIT, protocol errors */
+    CONN_UNIX = 1 << 2,
+    CONN_MONITOR = 1 << 3,
+    CONN_NO_EVICT = 1 << 4,
+    CONN_NO_TOUCH = 1 << 5,
+    CONN_STALLED = 1 << 6,   /* a barrier command waits or runs: nothing more is parsed */
+    CONN_READY = 1 << 7,     /* in the shard's list of connections with input */
+    CONN_FLUSH = 1 << 8,     /* in the shard's list of connections with output */
+    CONN_PAUSED = 1 << 9,    /* reading is stopped: too much is in flight */
+    CONN_EOF = 1 << 10,
+    CONN_SOCK_CLOSED = 1 << 11,
+    CONN_PAUSE_WAIT = 1 << 12, /* CLIENT PAUSE holds its next command */
+    CONN_INTERNAL_ERR = 1 << 13,
+};
+
+enum conn_reply_mode { CONN_REPLY_ON, CONN_REPLY_OFF, CONN_REPLY_SKIP_NEXT, CONN_REPLY_SKIP };
+
+struct conn {
+    struct io_sock sock; /* first: handlers cast */
+    struct shard *shard;
+    struct conn *next, *prev; /* all connections of the shard, newest last */
+    struct conn *ready_next, *flush_next;
+    uint64_t id;
+    uint32_t flags;
+
+    /* state that commands change */
+    int db;
+    uint8_t resp;
+    bool authenticated;
+    uint8_t reply_mode;
+    char *name, *lib_name, *lib_ver; /* NULL: not set */
+    char addr[NET_ADDR_BYTES], laddr[NET_ADDR_BYTES];
+
+    /* for CLIENT LIST */
+    uint64_t created_ns, active_ns; /* monotonic */
+    const struct command *last_command;
+    uint64_t commands; /* run so far */
+    uint64_t in_bytes, out_bytes;
+
+    /* input not yet parsed: either the rest of a receive buffer, or a private buffer that grows */
+    struct io_buf *in_buf;
+    uint32_t in_at, in_len;
+    struct inbuf *in_own;
+    struct resp_parser *partial; /* NULL unless a command is half here */
+
+    /* commands in the connection's order whose replies are not written yet */
+    struct op *first_op, *last_op;
+    uint32_t in_flight;      /* ops in that list */
+
+    /* output */
+    struct reply out;
+    size_t sending_bytes;
+    uint64_t soft_limit_since_ns;
+};
+
+/* Closes a connection: as soon as its output is sent (after_reply) or at once. The memory stays
+ * until everything in flight has come back. */
+void conn_close(struct conn *conn, bool after_reply);
+/* The connection's output has grown outside of a command (MONITOR lines, push messages). */
+void conn_output_ready(struct conn *conn);
+/* Whether commands need no (further) AUTH. */
+bool conn_authenticated(const struct conn *conn);
+size_t conn_query_bytes(const struct conn *conn);      /* input not yet run */
+size_t conn_memory(const struct conn *conn);           /* all of it */
+enum client_class conn_class(const struct conn *conn);
+
+/* The connection that a ROUTE_HOME or ROUTE_BARRIER command came on. */
+static inline struct conn *call_conn(const struct call *c)
+{
+    return c->host;
+}
+
+#endif

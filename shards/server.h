@@ -1,0 +1,58 @@
+/* server.h - what the shards of one process share, and nothing else.
+ *
+ * Everything here is either fixed before the shards start, atomic, or says who writes it. A
+ * function that needs it gets it from its shard (shard->server).
+ */
+#ifndef ASHLAR_SHARDS_SERVER_H
+#define ASHLAR_SHARDS_SERVER_H
+
+#include "core/command.h"
+#include "core/mem.h"
+#include "shards/config.h"
+#include "shards/order.h"
+#include <stdatomic.h>
+#include <stdint.h>
+
+enum { SHARDS_MAX = 256 };
+
+struct shard;
+
+struct server {
+    /* fixed before the shards start */
+    const char *executable;
+    char run_id[41];
+    int64_t started_unix_s;
+    uint64_t started_mono_ns;
+    unsigned shard_count;
+    struct shard *shards[SHARDS_MAX];
+    const char *io_backend_name;
+    int listen_port; /* really bound */
+
+    /* the slot map: owner of each slot; fixed for now (slot moves publish a new one) */
+    uint16_t slot_shard[SLOT_COUNT];
+
+    /* the configuration last published; shards use their own copy of the pointer (shard->config) */
+    _Atomic(const struct config *) config;
+    atomic_flag config_changing; /* held by the one CONFIG SET in progress */
+
+    struct order order; /* phases (order.h) */
+
+    /* relaxed counters; any shard writes */
+    _Alignas(64) _Atomic uint64_t next_client_id;
+    _Atomic int64_t clients;             /* connections now */
+    _Atomic uint64_t connections, rejected_connections;
+    _Atomic uint64_t slowlog_next_id;
+    _Atomic int32_t monitors;            /* connections in MONITOR */
+    _Atomic int64_t peak_memory_bytes;
+
+    /* CLIENT PAUSE: until when (unix ms; 0: not paused) and whether only writes wait. Written by
+     * the shard that runs CLIENT PAUSE, read by all when they route. */
+    _Atomic int64_t pause_until_ms;
+    _Atomic bool pause_writes_only;
+
+    /* 0 running; 1 SHUTDOWN asked for: the shards end their loops */
+    _Atomic int stopping;
+    _Atomic int exit_code;
+};
+
+#endif
