@@ -317,8 +317,8 @@ static void reply_unresolved(struct shard *s, struct conn *conn, const struct sl
 /* False when the command must stay in the input (CLIENT PAUSE). */
 static bool dispatch(struct shard *s, struct conn *conn, const struct slice *argv, uint32_t argc)
 {
-    const struct command *cmd = commands_resolve(argv, argc, NULL);
-    if (cmd == NULL) {
+    const struct command *cmd = commands_lookup(argv, argc);
+    if (cmd == NULL || cmd->run == NULL || !command_arity_fits(cmd, argc)) {
         if (conn->reply_mode == CONN_REPLY_SKIP_NEXT) {
             conn->reply_mode = CONN_REPLY_SKIP;
         }
