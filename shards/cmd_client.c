@@ -327,6 +327,9 @@ static const struct command_arg list_args[] = {
      .sub = list_ids},
     {0},
 };
+static const char *const set_tips[] = {
+    "request_policy:all_nodes", "response_policy:all_succeeded", NULL,
+};
 static const char *const list_tips[] = {"nondeterministic_output", NULL};
 
 static const struct command_change pause_history[] = {
@@ -442,12 +445,12 @@ const struct command client_subcommands[] = {
     {
         ROW("setinfo", run_setinfo, 4, SELF, ROUTE_HOME, "7.2.0"),
         .summary = "Tells the server which library the client uses.", .complexity = "O(1)",
-        .args = setinfo_args,
+        .args = setinfo_args, .tips = set_tips,
     },
     {
         ROW("setname", run_setname, 3, SELF, ROUTE_HOME, "2.6.9"),
         .summary = "Names the connection.", .complexity = "O(1)",
-        .args = setname_args,
+        .args = setname_args, .tips = set_tips,
     },
     {
         ROW("trackinginfo", run_trackinginfo, 2, SELF, ROUTE_HOME, "6.2.0"),
