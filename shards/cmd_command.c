@@ -486,48 +486,41 @@ static uint32_t variable_flags(const struct command *cmd, const struct key_spec 
     return k->flags;
 }
 
-/* Whether this specification, taken alone, finds a key at that position. */
-static bool spec_finds(const struct command *cmd, const struct key_spec *k,
-                       const struct slice *argv, uint32_t argc, uint32_t position, uint32_t *room)
+/* The flags of every argument that is a key, by its position; room has argc elements as well. Keys
+ * that no specification finds, the row's function does: they belong to the one that says
+ * "unknown". Takes one pass for each specification. */
+static void flags_by_position(const struct command *cmd, const struct slice *argv, uint32_t argc,
+                              uint32_t *flags, uint32_t *room)
 {
-    if (k->begin == KEY_BEGIN_UNKNOWN || k->find == KEY_FIND_UNKNOWN) {
-        return false;
-    }
-    struct command alone = *cmd;
-    memset(alone.keys, 0, sizeof(alone.keys));
-    alone.keys[0] = *k;
+    struct command alone = *cmd; /* with one specification at a time */
     alone.find_keys = NULL;
-    int n = command_keys(&alone, argv, argc, room, (int)argc);
-    for (int i = 0; i < n; i++) {
-        if (room[i] == position) {
-            return true;
-        }
-    }
-    return false;
-}
+    memset(alone.keys, 0, sizeof(alone.keys));
 
-/* Flags of the key at a position: those of the specification that finds it. What none finds was
- * found by the row's function, and belongs to the specification that says "unknown". */
-static uint32_t flags_at(const struct command *cmd, const struct slice *argv, uint32_t argc,
-                         uint32_t position, uint32_t *room)
-{
-    const struct key_spec *found = NULL;
-    for (int i = 0; i < key_spec_count(cmd); i++) {
-        const struct key_spec *k = &cmd->keys[i];
-        if (spec_finds(cmd, k, argv, argc, position, room)) {
-            found = k;
-            break;
+    uint32_t unknown = 0;
+    bool *seen = mem_alloc_zero(argc * sizeof(*seen));
+    for (int s = 0; s < key_spec_count(cmd); s++) {
+        const struct key_spec *k = &cmd->keys[s];
+        uint32_t found = k->flags & KEY_VARIABLE_FLAGS ? variable_flags(cmd, k, argv, argc)
+                                                       : k->flags;
+        found &= ~(uint32_t)(KEY_INCOMPLETE | KEY_VARIABLE_FLAGS);
+        if (k->begin == KEY_BEGIN_UNKNOWN || k->find == KEY_FIND_UNKNOWN) {
+            unknown = unknown != 0 ? unknown : found;
+            continue;
         }
-        if (found == NULL && (k->begin == KEY_BEGIN_UNKNOWN || k->find == KEY_FIND_UNKNOWN)) {
-            found = k;
+        alone.keys[0] = *k;
+        alone.keys[0].flags &= ~(uint32_t)KEY_INCOMPLETE;
+        int n = command_keys(&alone, argv, argc, room, (int)argc);
+        for (int i = 0; i < n && i < (int)argc; i++) {
+            if (!seen[room[i]]) {
+                seen[room[i]] = true;
+                flags[room[i]] = found;
+            }
         }
     }
-    if (found == NULL) {
-        return 0;
+    for (uint32_t i = 0; i < argc; i++) {
+        flags[i] = seen[i] ? flags[i] : unknown;
     }
-    uint32_t flags = found->flags & KEY_VARIABLE_FLAGS ? variable_flags(cmd, found, argv, argc)
-                                                       : found->flags;
-    return flags & ~(uint32_t)(KEY_INCOMPLETE | KEY_VARIABLE_FLAGS);
+    mem_free(seen);
 }
 
 static bool has_keys(const struct command *cmd)
@@ -547,12 +540,14 @@ static bool has_keys(const struct command *cmd)
 static size_t reply_keys(struct reply *r, const struct command *cmd, const struct slice *argv,
                          uint32_t argc, bool with_flags)
 {
-    uint32_t *positions = mem_alloc(2 * argc * sizeof(*positions));
+    uint32_t *positions = mem_alloc(3 * (size_t)argc * sizeof(*positions));
+    uint32_t *flags = positions + argc;
     int found = command_keys(cmd, argv, argc, positions, (int)argc);
+    flags_by_position(cmd, argv, argc, flags, flags + argc);
     size_t n = 0;
-    for (int i = 0; i < found; i++) {
-        uint32_t flags = flags_at(cmd, argv, argc, positions[i], positions + argc);
-        if (flags & KEY_NOT_KEY) {
+    for (int i = 0; i < found && i < (int)argc; i++) {
+        uint32_t key_flags = flags[positions[i]];
+        if (key_flags & KEY_NOT_KEY) {
             continue;
         }
         const struct slice *key = &argv[positions[i]];
@@ -561,7 +556,7 @@ static size_t reply_keys(struct reply *r, const struct command *cmd, const struc
         }
         reply_bulk(r, key->ptr, key->len);
         if (with_flags) {
-            reply_bits(r, flags, key_flag_names);
+            reply_bits(r, key_flags, key_flag_names);
         }
         n++;
     }
