@@ -16,6 +16,7 @@
 enum { SHARDS_MAX = 256 };
 
 struct shard;
+struct info; /* info.h */
 
 struct server {
     /* fixed before the shards start */
@@ -27,6 +28,7 @@ struct server {
     struct shard *shards[SHARDS_MAX];
     const char *io_backend_name;
     int listen_port; /* really bound */
+    struct info *info; /* rates and what else INFO remembers; set by info_create() */
 
     /* the slot map: owner of each slot; fixed for now (slot moves publish a new one) */
     uint16_t slot_shard[SLOT_COUNT];

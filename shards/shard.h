@@ -41,6 +41,8 @@ struct shard {
     uint32_t conn_count;
     struct conn *ready, *ready_last; /* connections with input to parse */
     struct conn *flush;              /* connections with output to send */
+    struct conn **monitors;          /* connections at home here in MONITOR (monitor.h) */
+    uint32_t monitors_cap;
     uint64_t now_ns;               /* monotonic, read once a turn */
     int64_t now_ms;                /* unix, read once a turn */
     uint32_t lru_clock;
@@ -48,6 +50,7 @@ struct shard {
     /* its own thread writes, all may read relaxed */
     struct mem_counter memory;
     struct shard_stats stats;
+    _Atomic uint32_t monitor_count;  /* of monitors */
 };
 
 /* --- broadcast: a function on every shard, at one place in the order ------------------------
