@@ -18,6 +18,7 @@
 enum { SHARDS_MAX = 256 };
 
 struct shard;
+struct info; /* info.h */
 struct listeners;
 
 struct server {
@@ -30,6 +31,7 @@ struct server {
     struct shard *shards[SHARDS_MAX];
     const char *io_backend_name;
     int listen_port; /* really bound */
+    struct info *info; /* rates and what else INFO remembers; set by info_create() */
     struct listeners *listeners; /* shard 0's once it has started */
 
     /* starting: every shard reports, all wait for all (server_shard_started) */

@@ -55,6 +55,8 @@ struct shard {
     uint32_t conn_count;
     struct conn *ready, *ready_last; /* connections with input to parse */
     struct conn *flush;              /* connections with output to send */
+    struct conn **monitors;          /* connections at home here in MONITOR (monitor.h) */
+    uint32_t monitors_cap;
     struct conn *barriers;           /* connections whose barrier command may run */
     struct op *barrier_op;         /* the barrier command running now (broadcast.c) */
     bool broadcasting;             /* it has begun a broadcast */
@@ -69,6 +71,7 @@ struct shard {
     _Alignas(64) _Atomic(const struct command *) running; /* for the crash report */
     struct mem_counter memory;
     struct shard_stats stats;
+    _Atomic uint32_t monitor_count;  /* of monitors */
 };
 
 /* --- broadcast: a function on every shard ----------------------------------------------------
