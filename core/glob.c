@@ -11,9 +11,13 @@
 
 enum { GLOB_STARS_MAX = 1000 };
 
+/* A byte's place in the order that ranges go by: signed, unless case is ignored, as in Redis. */
 static int fold(char c, bool ignore_case)
 {
-    return ignore_case && c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
+    if (!ignore_case) {
+        return (signed char)c;
+    }
+    return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : (unsigned char)c;
 }
 
 /* A class: *at stands behind its '['; afterwards behind its ']', or at the end if there is none.
@@ -33,8 +37,9 @@ static bool match_class(struct slice pattern, size_t *at, char c, bool ignore_ca
             found |= p[i + 1] == c;
             i += 2;
         } else if (left >= 3 && p[i + 1] == '-') {
-            char low = p[i] < p[i + 2] ? p[i] : p[i + 2];
-            char high = p[i] < p[i + 2] ? p[i + 2] : p[i];
+            bool ordered = (signed char)p[i] <= (signed char)p[i + 2];
+            char low = ordered ? p[i] : p[i + 2];
+            char high = ordered ? p[i + 2] : p[i];
             int folded = fold(c, ignore_case);
             found |= folded >= fold(low, ignore_case) && folded <= fold(high, ignore_case);
             i += 3;
