@@ -141,21 +141,6 @@ static void bytes_field(struct report *r, const char *name, int64_t bytes)
     text_printf(&r->text, "%s:%lld\r\n%s_human:%s\r\n", name, (long long)bytes, name, human);
 }
 
-static const char *policy_name(enum maxmemory_policy policy)
-{
-    static const char *const names[] = {
-        [POLICY_NOEVICTION] = "noeviction",
-        [POLICY_VOLATILE_LRU] = "volatile-lru",
-        [POLICY_VOLATILE_LFU] = "volatile-lfu",
-        [POLICY_VOLATILE_RANDOM] = "volatile-random",
-        [POLICY_VOLATILE_TTL] = "volatile-ttl",
-        [POLICY_ALLKEYS_LRU] = "allkeys-lru",
-        [POLICY_ALLKEYS_LFU] = "allkeys-lfu",
-        [POLICY_ALLKEYS_RANDOM] = "allkeys-random",
-    };
-    return names[policy];
-}
-
 static void memory_scripts(struct report *r)
 {
     text_printf(&r->text, "used_memory_lua:0\r\nused_memory_vm_eval:0\r\nused_memory_lua_human:0B\r\n"
@@ -172,6 +157,8 @@ static void memory_allocator(struct report *r, const struct info_memory *m)
 {
     char allocator[INFO_ALLOCATOR_BYTES];
     info_allocator(allocator);
+    unsigned pending = 0; /* shards that have something to free: 0 exactly when nothing waits */
+    GATHERED_SUM(r, pending, freeing);
     text_printf(&r->text,
                 "allocator_frag_ratio:%.2f\r\nallocator_frag_bytes:%lld\r\n"
                 "allocator_rss_ratio:1.00\r\nallocator_rss_bytes:0\r\n"
@@ -180,9 +167,9 @@ static void memory_allocator(struct report *r, const struct info_memory *m)
                 "mem_not_counted_for_evict:0\r\nmem_replication_backlog:0\r\n"
                 "mem_total_replication_buffers:0\r\nmem_clients_slaves:0\r\n"
                 "mem_clients_normal:%lld\r\nmem_cluster_links:0\r\nmem_aof_buffer:0\r\n"
-                "mem_allocator:%s\r\nactive_defrag_running:0\r\n",
+                "mem_allocator:%s\r\nactive_defrag_running:0\r\nlazyfree_pending_objects:%u\r\n",
                 m->fragmentation, (long long)m->fragmentation_bytes, m->fragmentation,
-                (long long)m->fragmentation_bytes, (long long)m->clients, allocator);
+                (long long)m->fragmentation_bytes, (long long)m->clients, allocator, pending);
 }
 
 static void section_memory(struct report *r)
@@ -202,7 +189,7 @@ static void section_memory(struct report *r)
     bytes_field(r, "total_system_memory", m.system);
     memory_scripts(r);
     bytes_field(r, "maxmemory", r->config->core.maxmemory);
-    text_printf(&r->text, "maxmemory_policy:%s\r\n", policy_name(r->config->core.maxmemory_policy));
+    text_printf(&r->text, "maxmemory_policy:%s\r\n", config_policy_name(r->config->core.maxmemory_policy));
     memory_allocator(r, &m);
 }
 

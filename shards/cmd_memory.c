@@ -1,6 +1,7 @@
 /* cmd_memory.c - MEMORY: what the memory is used for (figures: info.h).
  *
  * USAGE runs where its key lies, in core/ (cmd_object.h). */
+#include "core/cmd_object.h"
 #include "core/mem.h"
 #include "core/slab.h"
 #include "shards/cmd_server.h"
@@ -9,8 +10,6 @@
 #ifdef ASHLAR_MIMALLOC
 #include <mimalloc.h>
 #endif
-
-command_run cmd_memory_usage; /* core/cmd_object.h */
 
 static void gather(struct call *c, broadcast_done *done)
 {
@@ -206,11 +205,6 @@ static void cmd_memory_help(struct call *c)
 
 /* --- rows --- */
 
-static const struct command_arg usage_args[] = {
-    {.name = "key", .type = ARG_KEY, .key_spec = 0},
-    {.name = "count", .type = ARG_INTEGER, .token = "SAMPLES", .flags = ARG_OPTIONAL},
-    {0},
-};
 static const char *const report_tips[] = {"nondeterministic_output", "request_policy:all_shards",
                                           "response_policy:special", NULL};
 static const char *const purge_tips[] = {"request_policy:all_shards",
@@ -246,7 +240,7 @@ const struct command memory_subcommands[] = {
         .name = "usage", .run = cmd_memory_usage, .arity = -3, .flags = CMD_READONLY,
         .route = ROUTE_KEYS, .keys = {{.flags = KEY_RO, KEYS_AT(2, 0, 1)}},
         .group = "server", .since = "4.0.0", .summary = "Estimates the memory that a key takes.",
-        .complexity = "O(N) where N is the number of samples.", .args = usage_args,
+        .complexity = "O(N) where N is the number of samples.", .args = cmd_memory_usage_args,
     },
     {0},
 };

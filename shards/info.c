@@ -3,6 +3,7 @@
 #include "core/mem.h"
 #include "core/table.h"
 #include "shards/conn.h"
+#include "shards/exec.h"
 #include "shards/shard.h"
 #include <assert.h>
 #include <fcntl.h>
@@ -123,13 +124,17 @@ void info_gathering_free(struct info_gathering *g)
 
 /* Bytes of a database's tables, from those of its first occupied slots: slots fill evenly, unless
  * hash tags gather keys, and then the few slots that are occupied are all looked at. */
-static uint64_t measure_tables(const struct keyspace_db *db)
+static uint64_t measure_tables(struct shard *shard, const struct keyspace_db *db)
 {
     uint64_t bytes = 0, keys = 0;
     int tables = 0;
     for (uint32_t word = 0; word < SLOT_COUNT / 64 && tables < INFO_TABLES_MAX; word++) {
         for (uint64_t bits = db->occupied[word]; bits; bits &= bits - 1) {
-            const struct table *t = &db->slots[word * 64 + (uint32_t)__builtin_ctzll(bits)].table;
+            uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            if (!exec_may_touch(shard, (uint16_t)slot)) {
+                continue; /* lent: another thread changes it */
+            }
+            const struct table *t = &db->slots[slot].table;
             bytes += table_bytes(t);
             keys += t->count;
             tables++;
@@ -141,8 +146,9 @@ static uint64_t measure_tables(const struct keyspace_db *db)
     return bytes + SLOT_COUNT * sizeof(struct slot_keys);
 }
 
-static void gather_databases(const struct keyspace *ks, bool tables, struct info_shard *out)
+static void gather_databases(struct shard *shard, bool tables, struct info_shard *out)
 {
+    const struct keyspace *ks = shard->keyspace;
     for (int d = 0; d < ks->databases; d++) {
         const struct keyspace_db *db = ks->db[d];
         if (db->slots && db->keys) {
@@ -150,7 +156,7 @@ static void gather_databases(const struct keyspace *ks, bool tables, struct info
                 .keys = db->keys,
                 .expiring = db->expiring,
                 .expiry_sum_ms = db->expiry_sum_ms,
-                .table_bytes = tables ? measure_tables(db) : 0,
+                .table_bytes = tables ? measure_tables(shard, db) : 0,
             };
         }
     }
@@ -180,7 +186,7 @@ void info_gather_part(struct shard *shard, void *gathering)
     out->keyspace = ks->stats;
     out->dirty = ks->dirty;
     out->freeing = keyspace_free_pending(ks);
-    gather_databases(ks, g->tables, out);
+    gather_databases(shard, g->tables, out);
     gather_connections(shard, out);
     g->shard[shard->id] = out;
 }
