@@ -2,7 +2,6 @@
  * replaced by small ones of this file. */
 #include "proto/reply.h"
 #include "shards/commands.h"
-#include "shards/stats.h"
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
