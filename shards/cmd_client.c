@@ -77,7 +77,8 @@ static void run_setinfo(struct call *c)
     } else if (slice_is(attribute, "lib-ver")) {
         field = &conn->lib_ver;
     } else {
-        reply_errorf(c->out, "ERR Unrecognized option '%.*s'", client__shown(attribute), attribute.ptr);
+        reply_errorf(c->out, "ERR Unrecognized option '%.*s'", client__shown(attribute),
+                     attribute.ptr);
         return;
     }
     if (!client__name_valid(c->argv[3])) {

@@ -76,7 +76,8 @@ static uint64_t seconds_since(const struct conn *conn, uint64_t then_ns)
 }
 
 /* Replies wait in chunks: the first takes the place of the fixed buffer that Redis has (rbs, rbp,
- * obl), the others that of its list (oll). Subscriptions, MULTI, WATCH and tracking do not exist. */
+ * obl), the others that of its list (oll). Subscriptions, MULTI, WATCH and tracking do not exist
+ * yet. */
 void client__text_describe(struct client_text *t, const struct conn *conn)
 {
     const char *name = conn->name != NULL ? conn->name : "";
