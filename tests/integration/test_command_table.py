@@ -6,12 +6,11 @@ differ. Summaries, complexities, histories and notes are our own words.
 import pytest
 from rawresp import Raw, plain, shape
 
-FIELDS = ("arity", "flags", "first", "last", "step", "categories", "keys")
-
 # command: fields of COMMAND INFO that newer versions have changed
 INFO_CHANGED = {
     "command|getkeys": {"arity"},          # 7.2: a command without arguments may be asked for
     "command|getkeysandflags": {"arity"},
+    "client|setname": {"tips"},            # 7.2
 }
 # command: fields of COMMAND DOCS
 DOCS_CHANGED = {
@@ -23,9 +22,9 @@ DOCS_CHANGED = {
 
 
 def info_entry(entry):
-    name, arity, flags, first, last, step, categories, _tips, keys, subs = entry
+    name, arity, flags, first, last, step, categories, tips, keys, subs = entry
     fields = dict(arity=arity, flags=set(flags), first=first, last=last, step=step,
-                  categories=set(categories))
+                  categories=set(categories), tips=set(tips))
     fields["keys"] = [{k: v for k, v in spec.items() if k != "notes"} for spec in keys]
     yield name, fields
     for sub in subs:
@@ -113,7 +112,7 @@ def test_shapes(server, oracle, resp, line):
 
 
 @pytest.mark.parametrize("line", [
-    "COMMAND GETKEYS PING",
+    "COMMAND GETKEYS PING x",
     "COMMAND GETKEYS nothing a",
     "COMMAND GETKEYS CLIENT nothing",
     "COMMAND GETKEYS CLIENT LIST",

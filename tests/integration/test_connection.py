@@ -19,7 +19,8 @@ LINES = [
     "CLIENT KILL ID x TYPE y", "CLIENT KILL ID 123456789", "CLIENT KILL TYPE x",
     "CLIENT KILL ID 3 TYPE", "CLIENT KILL SKIPME x", "CLIENT KILL USER joe", "CLIENT KILL x y",
     "CLIENT KILL ADDR 1.2.3.4:5 SKIPME no", "CLIENT KILL LADDR 1.2.3.4:5",
-    "CLIENT UNBLOCK 123456789", "CLIENT UNBLOCK x", "CLIENT UNBLOCK 1 x", "CLIENT UNBLOCK 1 error x",
+    "CLIENT UNBLOCK 123456789", "CLIENT UNBLOCK x", "CLIENT UNBLOCK 1 x",
+    "CLIENT UNBLOCK 1 error x",
     "CLIENT PAUSE x", "CLIENT PAUSE -1", "CLIENT PAUSE 0", "CLIENT PAUSE 1 x",
     "CLIENT PAUSE 1 all x", "CLIENT PAUSE 1 write", "CLIENT UNPAUSE", "CLIENT UNPAUSE x",
 ]
@@ -36,7 +37,9 @@ def test_replies_as_redis(server, oracle, resp):
 
 
 @pytest.mark.parametrize("resp", [2, 3])
-@pytest.mark.parametrize("line", ["HELLO", "CLIENT HELP", "COMMAND HELP", "CLIENT INFO", "CLIENT ID"])
+@pytest.mark.parametrize("line", [
+    "HELLO", "CLIENT HELP", "COMMAND HELP", "CLIENT INFO", "CLIENT ID",
+])
 def test_shapes(server, oracle, resp, line):
     with Raw(server.port, resp) as ours, Raw(oracle.port, resp) as theirs:
         assert shape(ours.line(line)) == shape(theirs.line(line))
