@@ -1,4 +1,4 @@
-/* cmd_string_table.c - the rows of the string commands (see command.h), in the order of their names.
+/* cmd_string_table.c - the rows of the string commands (see command.h), ordered by name.
  *
  * Facts (arity, flags, keys, argument names, versions) are those of Redis 7.4, which clients read
  * through COMMAND; the descriptions are ours. */

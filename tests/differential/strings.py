@@ -160,7 +160,9 @@ def main():
             if our != theirs:
                 different += 1
                 if different <= 10:
-                    print([w[:40] for w in words], '\n  redis', theirs[:200], '\n  ours ', our[:200])
+                    print([w[:40] for w in words])
+                    print('  redis', theirs[:200])
+                    print('  ours ', our[:200])
     finally:
         redis.stop()
     print('seed %d, RESP%d: %d commands, %d different' % (seed, resp, count, different))
