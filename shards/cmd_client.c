@@ -99,10 +99,10 @@ static void run_id(struct call *c)
 
 static void run_info(struct call *c)
 {
-    struct client_text text = {0};
-    client__text_describe(&text, call_conn(c));
+    struct text text = {0};
+    client__describe(&text, call_conn(c));
     reply_verbatim(c->out, "txt", text.data, text.len);
-    mem_free(text.data);
+    text_free(&text);
 }
 
 static void run_getredir(struct call *c)
