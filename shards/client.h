@@ -31,8 +31,6 @@ static inline int client__shown(struct slice word)
 {
     return word.len < CLIENT_ERROR_WORD_MAX ? (int)word.len : CLIENT_ERROR_WORD_MAX;
 }
-/* ERR unknown subcommand or wrong number of arguments for '…'. Try CLIENT HELP. */
-void client__error_usage(struct call *c);
 
 void client__list(struct call *c);
 void client__kill(struct call *c);

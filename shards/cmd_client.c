@@ -9,14 +9,6 @@
 #include "shards/client.h"
 #include "shards/shard.h"
 
-/* Too many arguments for subcommands with optional ones; too few are noticed by arity. */
-void client__error_usage(struct call *c)
-{
-    reply_errorf(c->out,
-                 "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try CLIENT HELP.",
-                 client__shown(c->argv[1]), c->argv[1].ptr);
-}
-
 /* --- names --- */
 
 bool client__name_valid(struct slice name)
@@ -172,7 +164,7 @@ static void run_unblock(struct call *c)
 {
     int64_t id;
     if (c->argc > 4) {
-        client__error_usage(c);
+        call_error_subcommand_args(c); /* too many; too few are noticed by arity */
     } else if (c->argc == 4 && !slice_is(c->argv[3], "TIMEOUT") && !slice_is(c->argv[3], "ERROR")) {
         reply_error(c->out, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
     } else if (call_arg_int(c, 2, &id)) {

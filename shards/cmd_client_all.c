@@ -460,7 +460,7 @@ void client__pause(struct call *c)
 {
     bool writes_only = false;
     if (c->argc > 4) {
-        client__error_usage(c);
+        call_error_subcommand_args(c);
         return;
     }
     if (c->argc == 4) {

@@ -21,8 +21,7 @@
 static void run_ping(struct call *c)
 {
     if (c->argc > 2) {
-        reply_errorf(c->out, "ERR wrong number of arguments for '%s' command",
-                     c->command->full_name);
+        call_error_arity(c);
         return;
     }
     /* RESP2 clients in pub/sub mode read everything as messages. */
