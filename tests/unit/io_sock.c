@@ -213,6 +213,11 @@ static void start(enum io_backend backend, uint32_t buffers, uint32_t entries)
     const char *why;
     char err[NET_ERR_BYTES];
 
+    const char *chosen = getenv("ASHLAR_TEST_SEED"); /* another run of what is random */
+
+    if (chosen) {
+        seed ^= strtoull(chosen, NULL, 10) * 0xD1B54A32D192ED03u;
+    }
     int rc = io_create(&io, &config, &why);
     if (backend == IO_URING && (rc == -EPERM || rc == -EACCES || rc == -ENOSYS)) {
         cr_skip_test("%s", why);
@@ -675,6 +680,12 @@ BOTH(handlers_may_close_anybody)
     int alive = c[0]->closed_calls > 0 ? 1 : 0;
     c[alive]->close_other = NULL;
     finish(c[alive], fd[alive]);
+    for (int i = 0; i < 4; i++) {
+        if (i != alive) {
+            free(c[i]);
+            close(fd[i]);
+        }
+    }
     stop();
 }
 
@@ -771,6 +782,100 @@ BOTH(who_holds_all_buffers_starves_others_until_release)
     }
     finish(greedy, greedy_fd);
     stop();
+}
+
+/* ---- everything at once -------------------------------------------------------------------- */
+
+enum { SLOTS = 40 };
+
+static void random_step(struct conn **c, int *fd, char *value)
+{
+    const struct linger hard = {.l_onoff = 1, .l_linger = 0};
+    struct iovec iov[20];
+
+    switch (rnd(12)) {
+    case 0:
+        if (*fd >= 0) {
+            if (rnd(2) == 0) {
+                setsockopt(*fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+            }
+            close(*fd);
+            *fd = -1;
+        }
+        break;
+    case 1:
+        if ((*c)->ended_calls > 0 || rnd(4) == 0) {
+            if ((*c)->turn_of_close == 0) {
+                (*c)->turn_of_close = turns;
+            }
+            io_sock_close(&(*c)->sock);
+        }
+        break;
+    case 2:
+        io_sock_pause(&(*c)->sock);
+        break;
+    case 3:
+    case 4:
+        io_sock_resume(&(*c)->sock);
+        break;
+    case 5:
+        if (!io_sock_sending(&(*c)->sock)) {
+            int pieces = 1 + (int)rnd(20);
+            for (int i = 0; i < pieces; i++) {
+                iov[i] = (struct iovec){value, rnd(rnd(10) == 0 ? MIB : 1000)};
+            }
+            io_sock_send(&(*c)->sock, iov, pieces);
+        }
+        break;
+    case 6:
+    case 7:
+        release_held(*c, (int)rnd((uint64_t)(*c)->held_count + 1));
+        break;
+    case 8:
+        drain(*fd);
+        break;
+    default:
+        feed(*fd, rnd(rnd(8) == 0 ? MIB : 2000));
+    }
+}
+
+BOTH(anything_in_any_order)
+{
+    struct conn *c[SLOTS];
+    int fd[SLOTS], replaced = 0;
+    char *value = calloc(1, MIB);
+
+    start(backend, 32, 16);
+    for (int i = 0; i < SLOTS; i++) {
+        c[i] = connect_one(MODE_HOLD, &fd[i]);
+    }
+    for (int step = 0; step < 30000; step++) {
+        int i = (int)rnd(SLOTS);
+        if (c[i]->closed_calls > 0) {
+            cr_assert_eq(c[i]->closed_calls, 1);
+            close(fd[i]);
+            free(c[i]);
+            c[i] = connect_one(MODE_HOLD, &fd[i]);
+            replaced++;
+        }
+        random_step(&c[i], &fd[i], value);
+        if (rnd(4) == 0) {
+            turn(rnd(4) == 0 ? 20000 : 0);
+        }
+    }
+    cr_assert_gt(replaced, 100);
+    for (int i = 0; i < SLOTS; i++) {
+        if (c[i]->turn_of_close == 0) {
+            c[i]->turn_of_close = turns;
+        }
+        io_sock_close(&c[i]->sock);
+        TURN_UNTIL(c[i]->closed_calls > 0);
+        free(c[i]);
+        close(fd[i]);
+    }
+    cr_assert_eq(io_buf_available(io), 32);
+    stop();
+    free(value);
 }
 
 /* ---- listeners ---------------------------------------------------------------------------- */
