@@ -56,7 +56,7 @@ struct conn {
 
 static struct io *io;
 static struct io_listener listener;
-static struct conn *last_accepted;
+static struct conn *last_accepted, *first_accepted[4];
 static int accepted_count, failed_count, last_accept_error, turns;
 static enum mode accept_mode;
 static uint64_t seed = 0x9E3779B97F4A7C15u;
@@ -112,6 +112,9 @@ static void on_accepted(struct io_listener *l, int fd)
     cr_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
     last_accepted = calloc(1, sizeof *last_accepted);
     last_accepted->mode = accept_mode;
+    if (accepted_count < 4) {
+        first_accepted[accepted_count] = last_accepted;
+    }
     accepted_count++;
     io_sock_open(io, &last_accepted->sock, fd);
 }
@@ -912,7 +915,10 @@ BOTH(descriptors_run_out)
     close(third);
     close(fds[0]);
     close(fds[1]);
-    stop(); /* connections open on our side */
+    stop(); /* with connections open on our side */
+    for (int i = 0; i < accepted_count; i++) {
+        free(first_accepted[i]);
+    }
 }
 
 BOTH(nothing_is_accepted_after_unlisten)
@@ -934,6 +940,9 @@ BOTH(nothing_is_accepted_after_unlisten)
     close(second);
     close(third);
     stop();
+    for (int i = 0; i < accepted_count; i++) {
+        free(first_accepted[i]);
+    }
 }
 
 /* ---- waiting ------------------------------------------------------------------------------ */
