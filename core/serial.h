@@ -17,6 +17,7 @@ struct bytes { /* a growing buffer */
     char *data;
     size_t len, cap;
 };
+/* Memory running out aborts, as mem_alloc does. */
 void bytes_append(struct bytes *b, const void *data, size_t len);
 void bytes_free(struct bytes *b);
 
@@ -38,5 +39,7 @@ struct serial_loaded {
 enum serial_error { SERIAL_OK, SERIAL_BAD_FOOTER, SERIAL_BAD_DATA };
 enum serial_error serial_load_dump(struct slice payload, const struct settings *settings,
                                    struct serial_loaded *out);
+/* Frees a value that was not stored after all. */
+void serial_loaded_free(struct serial_loaded *value);
 
 #endif
