@@ -117,6 +117,7 @@ struct config *config_new(void)
     const int rows = config__row_count();
     c->text = config__alloc(sizeof(char *) * (size_t)rows);
     c->core.active_expire = true;
+    c->initial = true;
 
     for (int i = 0; i < rows; i++) {
         const struct config_row *row = &config__rows[i];
@@ -142,6 +143,7 @@ struct config *config_copy(const struct config *c)
     struct config *copy = config__alloc(sizeof(*copy));
     const int rows = config__row_count();
     *copy = *c;
+    copy->initial = false;
 
     copy->text = config__alloc(sizeof(char *) * (size_t)rows);
     for (int i = 0; i < rows; i++) {

@@ -414,3 +414,15 @@ def test_directives_without_effect_are_named(start):
     assert "'io-threads' is known but has no effect" in log
     assert "'appendfsync' is known but has no effect" in log
     assert "'maxmemory'" not in log
+
+
+def test_many_changes_and_the_pidfile(start, tmp_path):
+    """What main() reads at the end was configured at the start, before many changes."""
+    pidfile = tmp_path / "a.pid"
+    server = start("--pidfile", str(pidfile), "--shards", "3")
+    client = server.client()
+    for i in range(100):
+        client.execute_command("CONFIG", "SET", "timeout", str(i))
+    assert int(pidfile.read_text()) == server.process.pid
+    assert server.stop() == 0
+    assert not pidfile.exists()
