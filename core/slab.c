@@ -23,7 +23,8 @@
  * Threads: everything in a slab is its owner's, except remote: blocks freed by other threads,
  * linked through their first word, pushed with one compare-and-swap, taken all at once.
  *
- * Under AddressSanitizer every block is a malloc of its own, so that overflows are seen. */
+ * Under AddressSanitizer every block is a malloc of its own, so that overflows (beyond the size of
+ * the class, which a caller may use) are seen. */
 #include "core/slab.h"
 
 #include "core/mem.h"
@@ -42,8 +43,8 @@ enum {
     HUGE_FROM_CHUNKS = 4,   /* a small server stays small */
     CHUNKS_EMPTY_KEPT = 1,
     TRIM_PAGES_MAX = 16,    /* pages given back per slab_collect() */
-    TRIM_KEEP = 16,         /* resident empty pages always kept, and one per TRIM_SHARE in use */
-    TRIM_SHARE = 8,
+    TRIM_KEEP = 4,          /* resident empty pages always kept, and one per TRIM_SHARE in use */
+    TRIM_SHARE = 64,
 };
 
 static inline unsigned class_of(size_t bytes)
@@ -88,7 +89,7 @@ void *slab_alloc(size_t bytes)
 {
     assert(bytes > 0 && bytes <= SLAB_MAX_BYTES);
     size_t size = slab_size(bytes);
-    return size % 64 == 0 ? mem_alloc_aligned(size, 64) : mem_alloc(bytes);
+    return size % 64 == 0 ? mem_alloc_aligned(size, 64) : mem_alloc(size);
 }
 
 void slab_free(void *p, size_t bytes)
