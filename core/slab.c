@@ -42,6 +42,7 @@ enum {
     CHUNK_PAGES = CHUNK_BYTES / SLAB_PAGE_BYTES,
     HUGE_FROM_CHUNKS = 4,   /* a small server stays small */
     CHUNKS_EMPTY_KEPT = 1,
+    SPARSE_NUM = 7, SPARSE_DEN = 8,
     TRIM_PAGES_MAX = 16,    /* pages given back per slab_collect() */
     TRIM_KEEP = 4,          /* resident empty pages always kept, and one per TRIM_SHARE in use */
     TRIM_SHARE = 64,
@@ -100,6 +101,23 @@ void slab_free(void *p, size_t bytes)
 
 void slab_collect(void)
 {
+}
+
+/* Any answer will do: this one moves some blocks each time, so that the movers are tested. */
+bool slab_is_sparse(const void *p)
+{
+    static _Thread_local uint32_t asked;
+    return ++asked % 16 == 0;
+}
+
+size_t slab_idle_bytes(void)
+{
+    return SIZE_MAX / 4;
+}
+
+size_t slab_used_bytes(void)
+{
+    return 0;
 }
 
 void slab_stats(const struct slab *s, struct slab_stats *out)
@@ -414,6 +432,23 @@ void slab_collect(void)
         }
         pages_trim(s);
     }
+}
+
+bool slab_is_sparse(const void *p)
+{
+    const struct page *page = page_of(p);
+    return page->in_list && page->used * SPARSE_DEN < page->capacity * SPARSE_NUM &&
+           chunk_of(p)->owner == own && own->room[page->class] != page;
+}
+
+size_t slab_idle_bytes(void)
+{
+    return own ? own->pages_used * SLAB_PAGE_BYTES - own->used_bytes : 0;
+}
+
+size_t slab_used_bytes(void)
+{
+    return own ? own->used_bytes : 0;
 }
 
 void slab_thread_exit(void)

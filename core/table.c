@@ -651,6 +651,36 @@ void *table_random(const struct table *t, uint64_t (*random)(void *ctx), void *c
     return fallback;
 }
 
+void table_compact(struct table *t, uint64_t pos)
+{
+    assert(t->flags_ == 0);
+    if (!t->root_) {
+        return;
+    }
+    struct segment s = segment_at(t, pos);
+    struct table__bucket *b = segment_bucket(&s, pos);
+    if (b == s.buckets) { /* the segment's first bucket stands for the whole array */
+        unsigned header = t->depth_ ? 1 : 0;
+        size_t bytes = (s.n + header) * sizeof *b;
+        if (bytes <= SLAB_MAX_BYTES && slab_is_sparse(s.buckets - header)) {
+            struct table__bucket *moved = slab_alloc(bytes);
+            memcpy(moved, s.buckets - header, bytes);
+            slab_free(s.buckets - header, bytes);
+            b = s.buckets = moved + header;
+            segment_publish(t, &s);
+        }
+    }
+    for (; b->state & TABLE__CHAINED; b = bucket_next(b)) {
+        struct table__bucket *next = bucket_next(b);
+        if (slab_is_sparse(next)) {
+            struct table__bucket *moved = slab_alloc(sizeof *moved);
+            *moved = *next;
+            slab_free(next, sizeof *next);
+            pointer_set(b, TABLE_BUCKET_ITEMS - 1, moved);
+        }
+    }
+}
+
 size_t table_bytes(const struct table *t)
 {
     size_t buckets = t->overflow_ + (size_t)t->buckets_;

@@ -78,6 +78,9 @@ uint64_t table_scan_remove(struct table *t, const struct table_type *type, uint6
                            table_visit *visit, void *ctx);
 /* A random item, evenly; NULL when empty. random is 64 fresh random bits per call. */
 void *table_random(const struct table *t, uint64_t (*random)(void *ctx), void *ctx);
+/* Moves the buckets that cover position pos (with pos as table_scan gives it) to better places, if
+ * there are any (slab_is_sparse). The items stay; between scans only. */
+void table_compact(struct table *t, uint64_t pos);
 /* Memory of buckets and directory, bytes. */
 size_t table_bytes(const struct table *t);
 /* Frees items (by visit) and buckets, at most about budget items per call; true when done and the
