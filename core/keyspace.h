@@ -228,7 +228,9 @@ bool keyspace_free_slice(struct keyspace *ks, uint64_t deadline_ns);
 bool keyspace_free_pending(const struct keyspace *ks);
 /* Compaction: while much of the slab's memory is idle (tables that grew, values that changed leave
  * holes), moves entries and buckets together so that whole pages become free. Cheap when there is
- * nothing to do; true when there is more to do. Keys' addresses change: between commands only. */
+ * nothing to do; true when there is more to do. Also calls slab_collect(), which takes back what
+ * other threads have freed and gives empty memory to the kernel. Entries' addresses change: between
+ * commands only. */
 bool keyspace_compact_slice(struct keyspace *ks, const struct keyspace_background *b);
 /* Earliest expiry that may be due in any slot of this shard (a lower bound), INT64_MAX if none. */
 int64_t keyspace_expire_next_ms(const struct keyspace *ks);

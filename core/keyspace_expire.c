@@ -290,6 +290,7 @@ static bool compact_db(struct keyspace *ks, const struct keyspace_background *b)
 bool keyspace_compact_slice(struct keyspace *ks, const struct keyspace_background *b)
 {
     assert(!ks->view_of);
+    slab_collect();
     if (!ks->compact_.in_pass) {
         size_t idle = slab_idle_bytes(), share = slab_used_bytes() / IDLE_SHARE;
         if (idle < ks->compact_.idle_after) {
