@@ -52,10 +52,13 @@ struct segment_header {
 } __attribute__((aligned(64)));
 static_assert(sizeof(struct segment_header) == sizeof(struct table__bucket), "one line");
 
+/* All items of a segment (or two) on their way to another: 40 KiB of stack. */
 struct gathered {
-    void **items;
+    struct {
+        void *item;
+        uint64_t hash;
+    } *at, local[GATHER_MAX];
     size_t count;
-    void *local[GATHER_MAX];
 };
 
 void table_init(struct table *t)
@@ -277,7 +280,7 @@ static struct table__bucket *segment_bucket(const struct segment *s, uint64_t ha
 static void gather_begin(struct gathered *g, uint64_t count)
 {
     g->count = 0;
-    g->items = count <= GATHER_MAX ? g->local : mem_alloc(count * sizeof(void *));
+    g->at = count <= GATHER_MAX ? (void *)g->local : mem_alloc(count * sizeof g->local[0]);
 }
 
 static void gather(struct gathered *g, const struct segment *s)
@@ -285,40 +288,42 @@ static void gather(struct gathered *g, const struct segment *s)
     for (unsigned i = 0; i < s->n; i++) {
         for (const struct table__bucket *b = &s->buckets[i]; b; b = bucket_next(b)) {
             for (unsigned j = 0; j < bucket_count(b); j++) {
-                g->items[g->count++] = table__pointer(b, j);
+                g->at[g->count++].item = table__pointer(b, j);
             }
         }
     }
 }
 
-static void gather_end(struct gathered *g)
-{
-    if (g->items != g->local) {
-        mem_free(g->items);
-    }
-}
-
-static inline void touch_ahead(const struct gathered *g, size_t i)
-{
-    if (i < g->count) {
-        const char *item = g->items[i];
-        __builtin_prefetch(item);
-        __builtin_prefetch(item + 31);
-    }
-}
-
-/* Puts gathered items into new segments: s of them, all of one depth, neighbours by prefix. */
-static void scatter(struct table *t, const struct table_type *type, const struct gathered *g,
-                    const struct segment *s)
+/* Every item is a miss: they are touched ahead. */
+static void gather_hashes(struct gathered *g, const struct table_type *type)
 {
     for (size_t i = 0; i < g->count; i++) {
-        touch_ahead(g, i + REBUILD_AHEAD);
-        uint64_t hash = type->hash(g->items[i]);
+        if (i + REBUILD_AHEAD < g->count) {
+            const char *item = g->at[i + REBUILD_AHEAD].item;
+            __builtin_prefetch(item);
+            __builtin_prefetch(item + 31);
+        }
+        g->at[i].hash = type->hash(g->at[i].item);
+    }
+}
+
+static void gather_end(struct gathered *g)
+{
+    if ((void *)g->at != (void *)g->local) {
+        mem_free(g->at);
+    }
+}
+
+/* Puts gathered items into new segments, of one depth and neighbours, the first being s. */
+static void scatter(struct table *t, const struct gathered *g, const struct segment *s)
+{
+    for (size_t i = 0; i < g->count; i++) {
+        uint64_t hash = g->at[i].hash;
         const struct segment *to = s;
         if (s->depth) {
             to += (hash >> (64 - s->depth)) - s->prefix;
         }
-        bucket_add(t, segment_bucket(to, hash), (uint8_t)hash, g->items[i]);
+        bucket_add(t, segment_bucket(to, hash), (uint8_t)hash, g->at[i].item);
     }
 }
 
@@ -330,10 +335,11 @@ static void segment_resize(struct table *t, const struct table_type *type, struc
     gather_begin(&g, old.count);
     gather(&g, &old);
     assert(g.count == old.count); /* I2 */
+    gather_hashes(&g, type);
     struct segment new = old;
     new.n = n;
     segment_new(t, &new);
-    scatter(t, type, &g, &new);
+    scatter(t, &g, &new);
     segment_publish(t, &new);
     segment_free(t, &old);
     gather_end(&g);
@@ -384,11 +390,11 @@ static void segment_split(struct table *t, const struct table_type *type, struct
     struct gathered g;
     gather_begin(&g, old.count);
     gather(&g, &old);
+    gather_hashes(&g, type);
     unsigned depth = old.depth + 1;
     struct segment half[2] = {0};
     for (size_t i = 0; i < g.count; i++) {
-        touch_ahead(&g, i + REBUILD_AHEAD);
-        half[type->hash(g.items[i]) >> (64 - depth) & 1].count++;
+        half[g.at[i].hash >> (64 - depth) & 1].count++;
     }
     struct table before = *t; /* to free the old segment by its own shape */
     if (t->depth_ == 0) {
@@ -404,7 +410,7 @@ static void segment_split(struct table *t, const struct table_type *type, struct
         half[i].prefix = old.prefix << 1 | i;
         segment_new(t, &half[i]);
     }
-    scatter(t, type, &g, half);
+    scatter(t, &g, half);
     segment_publish(t, &half[0]);
     segment_publish(t, &half[1]);
     if (depth == t->depth_) {
@@ -432,6 +438,7 @@ static bool segment_merge(struct table *t, const struct table_type *type, struct
     gather_begin(&g, low.count + high.count);
     gather(&g, &low);
     gather(&g, &high);
+    gather_hashes(&g, type);
     if (low.depth == t->depth_) {
         table_dir(t)->deepest -= 2;
     }
@@ -448,7 +455,7 @@ static bool segment_merge(struct table *t, const struct table_type *type, struct
         t->depth_ = 0;
     }
     segment_new(t, &joined);
-    scatter(t, type, &g, &joined);
+    scatter(t, &g, &joined);
     segment_publish(t, &joined);
     while (t->depth_ > 1 && table_dir(t)->deepest == 0) {
         dir_halve(t);
@@ -459,10 +466,10 @@ static bool segment_merge(struct table *t, const struct table_type *type, struct
 
 /* --- adding and taking out --- */
 
+/* The last step before the split is a large one: segments of a big table pass it all the time. */
 static unsigned segment_grown(unsigned n)
 {
-    unsigned grown = n + (n + 2) / 3;
-    return grown < TABLE_SEGMENT_BUCKETS ? grown : TABLE_SEGMENT_BUCKETS;
+    return n > TABLE_SEGMENT_BUCKETS / 2 ? TABLE_SEGMENT_BUCKETS : n + (n + 2) / 3;
 }
 
 /* Makes sure that the segment of this hash may take one more item. */
