@@ -2,9 +2,9 @@
  *
  * server_commands[] (cmd_server.c) is one array of the command table; the subcommands of a
  * container stand beside their functions. All these commands are run at home, when the
- * connection's earlier commands are answered (ROUTE_BARRIER): what concerns every shard goes through
- * broadcast(). Exceptions are routed by their keys and implemented in core/ (MEMORY USAGE, DEBUG
- * OBJECT, DEBUG DIGEST-VALUE).
+ * connection's earlier commands are answered (ROUTE_BARRIER): what concerns every shard goes
+ * through broadcast(). Exceptions are routed by their keys and implemented in core/ (MEMORY USAGE,
+ * DEBUG OBJECT, DEBUG DIGEST-VALUE).
  */
 #ifndef ASHLAR_SHARDS_CMD_SERVER_H
 #define ASHLAR_SHARDS_CMD_SERVER_H
