@@ -31,12 +31,9 @@ void string__reply(struct call *c, struct entry *e)
     }
 }
 
-void string__changed(struct call *c, const struct key *k, bool created, const char *event)
+void string__changed(struct call *c, const struct key *k, const char *event)
 {
     key_modified(c, k, 1);
-    if (created) {
-        key_event(c, EVENT_NEW, "new", k);
-    }
     key_event(c, EVENT_STRING, event, k);
 }
 
@@ -90,7 +87,7 @@ void string__getdel(struct call *c)
 static void set_plain(struct call *c, const struct key *k, struct entry *e, struct slice value)
 {
     key_set_string(c, k, e, value, false);
-    string__changed(c, k, e == NULL, "set");
+    string__changed(c, k, "set");
 }
 
 void string__getset(struct call *c)
@@ -209,10 +206,9 @@ static bool parse_expire(struct call *c, uint32_t i, enum expire_unit unit, int6
 static void set_expiring(struct call *c, const struct key *k, struct entry *e, struct slice value,
                          int64_t at_ms)
 {
-    bool created = e == NULL;
     e = key_set_string(c, k, e, value, true);
     key_set_expiry(c, k, e, at_ms);
-    string__changed(c, k, created, "set");
+    string__changed(c, k, "set");
     key_event(c, EVENT_GENERIC, "expire", k);
 }
 
@@ -238,7 +234,7 @@ static void set_with_options(struct call *c)
         set_expiring(c, k, e, c->argv[2], at_ms);
     } else if (o.keep_ttl) {
         key_set_string(c, k, e, c->argv[2], true);
-        string__changed(c, k, e == NULL, "set");
+        string__changed(c, k, "set");
     } else {
         set_plain(c, k, e, c->argv[2]);
     }

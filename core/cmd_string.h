@@ -7,8 +7,8 @@
 
 /* The value as a bulk string; a large one is sent from where it lies. */
 void string__reply(struct call *c, struct entry *e);
-/* Tells the others that a write command has changed its key; created: it was not there before. */
-void string__changed(struct call *c, const struct key *k, bool created, const char *event);
+/* Tells the others that a write command has changed its key. */
+void string__changed(struct call *c, const struct key *k, const char *event);
 
 /* cmd_string.c: reading and setting whole values */
 void string__get(struct call *c);

@@ -96,7 +96,7 @@ void string__append(struct call *c)
         memcpy(b->data + old, more.ptr, more.len);
         b->len = total;
     }
-    string__changed(c, k, e == NULL, "append");
+    string__changed(c, k, "append");
     reply_int(c->out, (int64_t)total);
 }
 
@@ -148,7 +148,7 @@ void string__setrange(struct call *c)
     }
     memcpy(b->data + at, value.ptr, value.len);
     b->len = end > old ? end : old;
-    string__changed(c, k, e == NULL, "setrange");
+    string__changed(c, k, "setrange");
     reply_int(c->out, (int64_t)b->len);
 }
 
@@ -228,7 +228,7 @@ static void increment(struct call *c, int64_t by)
     } else {
         key_set_int(c, k, e, value, true);
     }
-    string__changed(c, k, e == NULL, "incrby");
+    string__changed(c, k, "incrby");
     reply_int(c->out, value);
 }
 
@@ -294,6 +294,6 @@ void string__incrbyfloat(struct call *c)
     char text[NUM_LONG_DOUBLE_CHARS];
     size_t len = num_format_long_double(text, value);
     key_set_string(c, k, e, slice_of(text, len), true);
-    string__changed(c, k, e == NULL, "incrbyfloat");
+    string__changed(c, k, "incrbyfloat");
     reply_bulk(c->out, text, len);
 }

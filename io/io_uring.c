@@ -473,12 +473,29 @@ static int uring_turn(struct io *io, int64_t wait_ns)
 
 /* ---- creation ---------------------------------------------------------------------------- */
 
+static void ring_unmake(struct io_uring *ring)
+{
+#if defined(__SANITIZE_THREAD__)
+    /* liburing unmaps by bare system calls, which ThreadSanitizer does not see: it would take the
+     * next ring at the same address, on another thread, for the same memory. */
+    io_uring_unregister_ring_fd(ring);
+    munmap(ring->sq.sqes, ring->sq.ring_entries * sizeof(struct io_uring_sqe));
+    if (ring->cq.ring_ptr != ring->sq.ring_ptr) {
+        munmap(ring->cq.ring_ptr, ring->cq.ring_sz);
+    }
+    munmap(ring->sq.ring_ptr, ring->sq.ring_sz);
+    close(ring->ring_fd);
+#else
+    io_uring_queue_exit(ring);
+#endif
+}
+
 static void uring_destroy(struct io *io)
 {
     struct uring *u = uring_of(io);
 
     if (u->ring_made) {
-        io_uring_queue_exit(&u->ring);
+        ring_unmake(&u->ring);
     }
     if (u->buf_ring) {
         munmap(u->buf_ring, u->buf_ring_bytes);

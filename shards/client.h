@@ -31,6 +31,12 @@ void client__name_set(char **name, struct slice value);
 /* Replies the error when the name is not valid. */
 bool client__name_check(struct call *c, struct slice name);
 
+/* A client's word as errors repeat it ("%.*s"): its length, within reason. */
+enum { CLIENT_ERROR_WORD_MAX = 1024 };
+static inline int client__shown(struct slice word)
+{
+    return word.len < CLIENT_ERROR_WORD_MAX ? (int)word.len : CLIENT_ERROR_WORD_MAX;
+}
 /* ERR unknown subcommand or wrong number of arguments for '…'. Try CLIENT HELP. */
 void client__error_usage(struct call *c);
 

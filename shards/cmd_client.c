@@ -14,7 +14,7 @@ void client__error_usage(struct call *c)
 {
     reply_errorf(c->out,
                  "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try CLIENT HELP.",
-                 (int)c->argv[1].len, c->argv[1].ptr);
+                 client__shown(c->argv[1]), c->argv[1].ptr);
 }
 
 /* --- names --- */
@@ -77,12 +77,13 @@ static void run_setinfo(struct call *c)
     } else if (slice_is(attribute, "lib-ver")) {
         field = &conn->lib_ver;
     } else {
-        reply_errorf(c->out, "ERR Unrecognized option '%.*s'", (int)attribute.len, attribute.ptr);
+        reply_errorf(c->out, "ERR Unrecognized option '%.*s'", client__shown(attribute),
+                     attribute.ptr);
         return;
     }
     if (!client__name_valid(c->argv[3])) {
         reply_errorf(c->out, "ERR %.*s cannot contain spaces, newlines or special characters.",
-                     (int)attribute.len, attribute.ptr);
+                     client__shown(attribute), attribute.ptr);
         return;
     }
     client__name_set(field, c->argv[3]);
@@ -261,11 +262,11 @@ static const struct command_change kill_history[] = {
     {0},
 };
 static const struct command_arg kill_types[] = {
-    {.name = "normal", .type = ARG_PURE_TOKEN, .token = "normal"},
-    {.name = "master", .type = ARG_PURE_TOKEN, .token = "master", .since = "3.2.0"},
-    {.name = "slave", .type = ARG_PURE_TOKEN, .token = "slave"},
-    {.name = "replica", .type = ARG_PURE_TOKEN, .token = "replica", .since = "5.0.0"},
-    {.name = "pubsub", .type = ARG_PURE_TOKEN, .token = "pubsub"},
+    {.name = "normal", .type = ARG_PURE_TOKEN, .token = "NORMAL"},
+    {.name = "master", .type = ARG_PURE_TOKEN, .token = "MASTER", .since = "3.2.0"},
+    {.name = "slave", .type = ARG_PURE_TOKEN, .token = "SLAVE"},
+    {.name = "replica", .type = ARG_PURE_TOKEN, .token = "REPLICA", .since = "5.0.0"},
+    {.name = "pubsub", .type = ARG_PURE_TOKEN, .token = "PUBSUB"},
     {0},
 };
 static const struct command_arg kill_skipme[] = {
@@ -310,10 +311,10 @@ static const struct command_change list_history[] = {
     {0},
 };
 static const struct command_arg list_types[] = {
-    {.name = "normal", .type = ARG_PURE_TOKEN, .token = "normal"},
-    {.name = "master", .type = ARG_PURE_TOKEN, .token = "master"},
-    {.name = "replica", .type = ARG_PURE_TOKEN, .token = "replica"},
-    {.name = "pubsub", .type = ARG_PURE_TOKEN, .token = "pubsub"},
+    {.name = "normal", .type = ARG_PURE_TOKEN, .token = "NORMAL"},
+    {.name = "master", .type = ARG_PURE_TOKEN, .token = "MASTER"},
+    {.name = "replica", .type = ARG_PURE_TOKEN, .token = "REPLICA"},
+    {.name = "pubsub", .type = ARG_PURE_TOKEN, .token = "PUBSUB"},
     {0},
 };
 static const struct command_arg list_ids[] = {
@@ -360,8 +361,8 @@ static const struct command_arg reply_args[] = {
 };
 
 static const struct command_arg setinfo_attributes[] = {
-    {.name = "libname", .type = ARG_STRING, .token = "lib-name"},
-    {.name = "libver", .type = ARG_STRING, .token = "lib-ver"},
+    {.name = "libname", .type = ARG_STRING, .token = "LIB-NAME"},
+    {.name = "libver", .type = ARG_STRING, .token = "LIB-VER"},
     {0},
 };
 static const struct command_arg setinfo_args[] = {

@@ -76,7 +76,8 @@ static uint64_t seconds_since(const struct conn *conn, uint64_t then_ns)
 }
 
 /* Replies wait in chunks: the first takes the place of the fixed buffer that Redis has (rbs, rbp,
- * obl), the others that of its list (oll). Subscriptions, MULTI, WATCH and tracking do not exist. */
+ * obl), the others that of its list (oll). Subscriptions, MULTI, WATCH and tracking do not exist
+ * yet. */
 void client__text_describe(struct client_text *t, const struct conn *conn)
 {
     const char *name = conn->name != NULL ? conn->name : "";
@@ -125,7 +126,7 @@ static int parse_type(struct call *c, struct slice word)
             return types[i].type;
         }
     }
-    reply_errorf(c->out, "ERR Unknown client type '%.*s'", (int)word.len, word.ptr);
+    reply_errorf(c->out, "ERR Unknown client type '%.*s'", client__shown(word), word.ptr);
     return -1;
 }
 
@@ -391,7 +392,7 @@ static bool kill_parse_filter(struct call *c, uint32_t i, struct kill *k)
         copy_address(&k->laddr, value);
     } else if (slice_is(filter, "USER")) {
         if (!slice_equal(value, slice_str("default"))) {
-            reply_errorf(c->out, "ERR No such user '%.*s'", (int)value.len, value.ptr);
+            reply_errorf(c->out, "ERR No such user '%.*s'", client__shown(value), value.ptr);
             return false;
         }
     } else if (slice_is(filter, "MAXAGE")) {

@@ -2,7 +2,8 @@
  *
  * Everything is printed from the rows (core/command.h); nothing is known here about any command,
  * but for two whose key flags depend on their arguments (variable_flags). Runs at home: the table
- * never changes.
+ * never changes. What may answer with hundreds of kilobytes does so as ROUTE_BARRIER, not while
+ * input is parsed: other shards wait for the end of that.
  *
  * The shapes are those of Redis: flags and categories are sets of status strings, key
  * specifications a set of maps; COMMAND INFO is an array of ten elements per command, COMMAND DOCS
@@ -659,41 +660,41 @@ static const struct command_arg getkeys_args[] = {
     {0},
 };
 
-#define ROW(name_, run_, arity_, since_) \
+#define ROW(name_, run_, arity_, route_, since_) \
     .name = (name_), .run = (run_), .arity = (arity_), .flags = ANYTIME, .acl = ACL_CONNECTION, \
-    .route = ROUTE_HOME, .group = "server", .since = (since_)
+    .route = (route_), .group = "server", .since = (since_)
 
 static const struct command subcommands[] = {
     {
-        ROW("count", run_count, 2, "2.8.13"),
+        ROW("count", run_count, 2, ROUTE_HOME, "2.8.13"),
         .summary = "Counts the commands.", .complexity = "O(1)",
     },
     {
-        ROW("docs", run_docs, -2, "7.0.0"),
+        ROW("docs", run_docs, -2, ROUTE_BARRIER, "7.0.0"),
         .summary = "Documents commands.", .complexity = EACH_NAMED,
         .args = names_args, .tips = unordered_tips,
     },
     {
-        ROW("getkeys", run_getkeys, -3, "2.8.13"),
+        ROW("getkeys", run_getkeys, -3, ROUTE_BARRIER, "2.8.13"),
         .summary = "Finds the keys in a command.", .complexity = EACH_ARGUMENT,
         .args = getkeys_args,
     },
     {
-        ROW("getkeysandflags", run_getkeysandflags, -3, "7.0.0"),
+        ROW("getkeysandflags", run_getkeysandflags, -3, ROUTE_BARRIER, "7.0.0"),
         .summary = "Finds the keys in a command, and what it does to them.",
         .complexity = EACH_ARGUMENT, .args = getkeys_args,
     },
     {
-        ROW("help", run_help, 2, "5.0.0"),
+        ROW("help", run_help, 2, ROUTE_HOME, "5.0.0"),
         .summary = "Explains the subcommands.", .complexity = "O(1)",
     },
     {
-        ROW("info", run_info, -2, "2.8.13"),
+        ROW("info", run_info, -2, ROUTE_BARRIER, "2.8.13"),
         .summary = "Describes commands.", .complexity = EACH_NAMED,
         .history = info_history, .args = names_args, .tips = unordered_tips,
     },
     {
-        ROW("list", run_list, -2, "7.0.0"),
+        ROW("list", run_list, -2, ROUTE_BARRIER, "7.0.0"),
         .summary = "Lists the names of commands.",
         .complexity = "O(N), N being the number of commands",
         .args = list_args, .tips = unordered_tips,
@@ -703,7 +704,7 @@ static const struct command subcommands[] = {
 
 const struct command command_commands[] = {
     {
-        ROW("command", run_info, -1, "2.8.13"),
+        ROW("command", run_info, -1, ROUTE_BARRIER, "2.8.13"),
         .summary = "Describes all commands.", .complexity = "O(N), N being the number of commands",
         .tips = unordered_tips,
         .subcommands = subcommands,

@@ -139,8 +139,8 @@ static bool parse_hello(struct call *c, struct hello *h)
                 return false;
             }
         } else {
-            reply_errorf(c->out, "ERR Syntax error in HELLO option '%.*s'", (int)c->argv[i].len,
-                         c->argv[i].ptr);
+            reply_errorf(c->out, "ERR Syntax error in HELLO option '%.*s'",
+                         client__shown(c->argv[i]), c->argv[i].ptr);
             return false;
         }
     }

@@ -51,7 +51,7 @@ struct slot {
 static_assert(sizeof(struct slot) == 32, "two slots to a cache line");
 
 static struct slot slots[HASH_SLOTS] __attribute__((aligned(64)));
-static struct command *rows;                       /* of commands; each array ends with name == NULL */
+static struct command *rows; /* the commands, then subcommands; each row of them ends with NULL */
 static struct command *by_id[STATS_COMMANDS_MAX];
 static unsigned count, ids;
 

@@ -6,7 +6,7 @@
  *
  *   string_commands[] ┐             ids 0 … count-1        ids count … ids-1
  *   generic_commands[]├─ copies ──► [get][set] … [client] … [client|id][client|info] …
- *   …                 ┘                            └ subcommands ─►┘ (each container's lie together)
+ *   …                 ┘                            └ subcommands ─►┘ (lie together)
  *
  * Thread: commands_init() before the shards start; from then on the table is immutable and any
  * thread reads it. Pointers to rows stay valid for ever, and a command is known by its pointer:

@@ -2,7 +2,6 @@
  * replaced by small ones of this file. */
 #include "proto/reply.h"
 #include "shards/commands.h"
-#include "shards/stats.h"
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,8 +38,10 @@ __attribute__((weak)) const struct command string_commands[] = {
     {.name = "mset", .run = run_nothing, .arity = -3, .flags = CMD_WRITE,
      .keys = {{.flags = KEY_OW | KEY_UPDATE, KEYS_AT(1, -1, 2)}}},
     {.name = "getrange", READ, .arity = 4, .keys = {{.flags = KEY_RO, KEYS_AT(1, 0, 1)}}},
-    {.name = "georadiusbymember_ro", READ, .arity = -5, .keys = {{.flags = KEY_RO, KEYS_AT(1, 0, 1)}}},
-    {.name = "georadiusbynumber_ro", READ, .arity = -5, .keys = {{.flags = KEY_RO, KEYS_AT(1, 0, 1)}}},
+    {.name = "georadiusbymember_ro", READ, .arity = -5,
+     .keys = {{.flags = KEY_RO, KEYS_AT(1, 0, 1)}}},
+    {.name = "georadiusbynumber_ro", READ, .arity = -5,
+     .keys = {{.flags = KEY_RO, KEYS_AT(1, 0, 1)}}},
     {.name = "bitop", .run = run_nothing, .arity = -4, .flags = CMD_WRITE,
      .keys = {{.flags = KEY_OW, KEYS_AT(2, 0, 1)}, {.flags = KEY_RO, KEYS_AT(3, -1, 1)}}},
     {0},
@@ -48,7 +49,8 @@ __attribute__((weak)) const struct command string_commands[] = {
 __attribute__((weak)) const struct command generic_commands[] = {
     {.name = "sort", .run = run_nothing, .arity = -2, .flags = CMD_WRITE, .find_keys = find_second,
      .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)},
-              {.flags = KEY_OW | KEY_UPDATE, .begin = KEY_BEGIN_UNKNOWN, .find = KEY_FIND_UNKNOWN}}},
+              {.flags = KEY_OW | KEY_UPDATE, .begin = KEY_BEGIN_UNKNOWN,
+               .find = KEY_FIND_UNKNOWN}}},
     {.name = "eval", .run = run_nothing, .arity = -3, .flags = CMD_NO_MANDATORY_KEYS,
      .keys = {{.flags = KEY_RW, .begin = KEY_BEGIN_INDEX, .index = 2, .find = KEY_FIND_KEYNUM,
                .keynum = 0, .first = 1, .step = 1}}},
@@ -129,7 +131,8 @@ Test(commands, ids_and_names)
             cr_assert_geq(cmd, cmd->parent->subcommands);
         }
     }
-    cr_assert_str_eq(commands_find_full(slice_str("OBJECT|Encoding"))->full_name, "object|encoding");
+    const struct command *found = commands_find_full(slice_str("OBJECT|Encoding"));
+    cr_assert_str_eq(found->full_name, "object|encoding");
     cr_assert_null(commands_find_full(slice_str("object|")));
     cr_assert_null(commands_find_full(slice_str("object|help|me")));
     cr_assert_null(commands_find_full(slice_str("get|help")));
@@ -186,7 +189,8 @@ Test(commands, resolve)
     cr_assert_null(resolve("foo"));
     cr_assert_str_eq(taken(), "-ERR unknown command 'foo', with args beginning with: \r\n");
     cr_assert_null(resolve("foo a bc"));
-    cr_assert_str_eq(taken(), "-ERR unknown command 'foo', with args beginning with: 'a' 'bc' \r\n");
+    cr_assert_str_eq(taken(),
+                     "-ERR unknown command 'foo', with args beginning with: 'a' 'bc' \r\n");
 }
 
 Test(commands, errors_are_cut)

@@ -190,6 +190,8 @@ Test(connection, select)
     cr_assert_eq(conns[0].db, 15);
 }
 
+#define WRONG_PASSWORD "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
+
 Test(connection, auth)
 {
     expect("auth x", "-ERR AUTH <password> called without any password configured for the default "
@@ -197,21 +199,21 @@ Test(connection, auth)
     expect("auth default whatever", "+OK\r\n");
     conns[0].authenticated = false;
     config.requirepass = "secret";
-    expect("auth secre", "-WRONGPASS invalid username-password pair or user is disabled.\r\n");
-    expect("auth secrets", "-WRONGPASS invalid username-password pair or user is disabled.\r\n");
-    expect("auth other secret", "-WRONGPASS invalid username-password pair or user is disabled.\r\n");
+    expect("auth secre", WRONG_PASSWORD);
+    expect("auth secrets", WRONG_PASSWORD);
+    expect("auth other secret", WRONG_PASSWORD);
     expect("auth a b c", "-ERR syntax error\r\n");
     cr_assert_not(conns[0].authenticated);
     expect("auth secret", "+OK\r\n");
     cr_assert(conns[0].authenticated);
-    expect("auth default nope", "-WRONGPASS invalid username-password pair or user is disabled.\r\n");
+    expect("auth default nope", WRONG_PASSWORD);
     cr_assert(conns[0].authenticated);
 }
 
 Test(connection, hello)
 {
-    static const char resp3[] = "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.4.0\r\n"
-                                "$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:1\r\n$4\r\nmode\r\n"
+    static const char resp3[] = "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n"
+                                "$7\r\nversion\r\n$5\r\n7.4.0\r\n$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:1\r\n$4\r\nmode\r\n"
                                 "$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"
                                 "$7\r\nmodules\r\n*0\r\n";
     expect("hello 3", resp3);
@@ -224,13 +226,12 @@ Test(connection, hello)
     cr_assert_eq(conns[0].resp, 3);
 
     config.requirepass = "secret";
-    cr_assert_str_eq(run("hello 2 setname me") + 0,
-                     "-NOAUTH HELLO must be called with the client already authenticated, otherwise "
-                     "the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the "
-                     "client and select the RESP protocol version at the same time\r\n");
+    expect("hello 2 setname me",
+           "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
+           "<proto> AUTH <user> <pass> option can be used to authenticate the client and select the "
+           "RESP protocol version at the same time\r\n");
     cr_assert_null(conns[0].name);
-    expect("hello 2 auth default no",
-           "-WRONGPASS invalid username-password pair or user is disabled.\r\n");
+    expect("hello 2 auth default no", WRONG_PASSWORD);
     expect("hello 3 AUTH default secret SETNAME me", resp3);
     expect("client getname", "$2\r\nme\r\n");
 }
@@ -289,8 +290,8 @@ Test(connection, switches)
     cr_assert_eq(conns[0].flags, CONN_NO_EVICT);
     expect("client no-evict maybe", "-ERR syntax error\r\n");
     expect("client getredir", ":-1\r\n");
-    expect("client trackinginfo", "*6\r\n$5\r\nflags\r\n*1\r\n$3\r\noff\r\n$8\r\nredirect\r\n:-1\r\n"
-                                  "$8\r\nprefixes\r\n*0\r\n");
+    expect("client trackinginfo", "*6\r\n$5\r\nflags\r\n*1\r\n$3\r\noff\r\n"
+                                  "$8\r\nredirect\r\n:-1\r\n$8\r\nprefixes\r\n*0\r\n");
     expect("client tracking on", "-ERR unknown subcommand 'tracking'. Try CLIENT HELP.\r\n");
     expect("client unblock 7", ":0\r\n");
     expect("client unblock 7 error", ":0\r\n");
