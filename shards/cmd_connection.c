@@ -12,6 +12,7 @@
 #include "core/num.h"
 #include "shards/client.h"
 #include "shards/commands.h"
+#include "shards/monitor.h"
 #include "shards/shard.h"
 #include "shards/version.h"
 #include <limits.h>
@@ -204,10 +205,8 @@ static void run_quit(struct call *c)
 static void run_reset(struct call *c)
 {
     struct conn *conn = call_conn(c);
-    if (conn->flags & CONN_MONITOR) {
-        atomic_fetch_sub_explicit(&conn->shard->server->monitors, 1, memory_order_relaxed);
-    }
-    conn->flags &= ~(uint32_t)(CONN_MONITOR | CONN_NO_EVICT | CONN_NO_TOUCH);
+    monitor_stop(conn);
+    conn->flags &= ~(uint32_t)(CONN_NO_EVICT | CONN_NO_TOUCH);
     conn->db = 0;
     conn->resp = 2;
     conn->authenticated = false; /* where there is no password nobody asks */

@@ -499,12 +499,6 @@ static void cmd_debug_help(struct call *c)
     call_help(c, lines);
 }
 
-/* DEBUG with a word that no row knows. */
-void cmd_debug(struct call *c)
-{
-    call_error_subcommand_args(c);
-}
-
 /* --- rows --- */
 
 #define DEBUG_ROW(name_, run_, arity_, route_, summary_)                            \

@@ -213,9 +213,9 @@ static const struct command_arg shutdown_args[] = {
 
 const struct command server_commands[] = {
     {
-        .name = "debug", .run = cmd_debug, .arity = -2,
+        .name = "debug", .arity = -2,
         .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_PROTECTED,
-        .route = ROUTE_HOME, .subcommands = debug_subcommands,
+        .subcommands = debug_subcommands,
         .group = "server", .since = "1.0.0", .summary = "Debugging of the server.",
         .complexity = "Depends on subcommand.",
     },

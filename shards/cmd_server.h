@@ -18,7 +18,7 @@ extern const struct command server_commands[];
 extern const struct command slowlog_subcommands[], latency_subcommands[], memory_subcommands[],
     debug_subcommands[];
 
-command_run cmd_info, cmd_monitor, cmd_debug;
+command_run cmd_info, cmd_monitor;
 
 /* The error for commands that the configuration protects (CMD_PROTECTED: DEBUG), or NULL when this
  * connection may run them. To be asked at home before such a command is routed. */

@@ -144,7 +144,7 @@ static uint64_t measure_tables(struct shard *shard, const struct keyspace_db *db
     if (keys && (uint64_t)db->keys > keys) {
         bytes = (uint64_t)((double)bytes * (double)db->keys / (double)keys);
     }
-    return bytes + SLOT_COUNT * sizeof(struct slot_keys);
+    return bytes;
 }
 
 static void gather_databases(struct shard *shard, bool tables, struct info_shard *out)

@@ -55,7 +55,7 @@ void info_replid_change_mp(struct info *info);
 /* --- gathering --- */
 struct info_db {
     int64_t keys, expiring, expiry_sum_ms;
-    uint64_t table_bytes; /* slots' tables and their array; estimated, see INFO_TABLES_MAX */
+    uint64_t table_bytes; /* the slots' tables; estimated, see INFO_TABLES_MAX */
 };
 
 struct info_shard {
