@@ -325,41 +325,77 @@ static void cmd_debug_populate(struct call *c)
     reply_ok(c->out);
 }
 
-/* --- DIGEST: of the shards' digests the XOR. A shard that has lent or borrowed slots cannot tell
- * now; then all are asked again. --- */
+/* --- DIGEST: of each database the XOR of the shards' digests, put together in the order of the
+ * databases. A shard that has lent slots cannot tell now; then all are asked again. --- */
+
+struct digest_db {
+    bool used;
+    uint8_t bytes[DIGEST_BYTES];
+};
 
 struct digest {
-    struct {
-        uint8_t bytes[DIGEST_BYTES];
-        bool busy;
-    } part[SHARDS_MAX];
+    struct digest_db *part[SHARDS_MAX]; /* by shard: one per database; NULL when it cannot tell */
+    int databases;
 };
 
 static void digest_part(struct shard *shard, void *ctx)
 {
     struct digest *d = ctx;
-    d->part[shard->id].busy = shard->exec->holds > 0;
-    if (!d->part[shard->id].busy) {
-        keyspace_digest(shard->keyspace, -1, d->part[shard->id].bytes);
+    if (shard->exec->holds > 0) {
+        return;
+    }
+    struct digest_db *db = mem_alloc_zero((size_t)d->databases * sizeof *db);
+    for (int i = 0; i < d->databases; i++) {
+        db[i].used = keyspace_size(shard->keyspace, i) > 0;
+        if (db[i].used) {
+            keyspace_digest(shard->keyspace, i, db[i].bytes);
+        }
+    }
+    d->part[shard->id] = db;
+}
+
+static void digest_of_database(const struct digest *d, unsigned shards, int db,
+                               uint8_t digest[DIGEST_BYTES])
+{
+    uint8_t keys[DIGEST_BYTES] = {0};
+    bool used = false;
+    for (unsigned s = 0; s < shards; s++) {
+        used |= d->part[s][db].used;
+        for (int i = 0; i < DIGEST_BYTES; i++) {
+            keys[i] ^= d->part[s][db].bytes[i];
+        }
+    }
+    if (used) {
+        keyspace_digest_db(digest, db);
+        for (int i = 0; i < DIGEST_BYTES; i++) {
+            digest[i] ^= keys[i];
+        }
     }
 }
 
 static void digest_done(struct call *c, void *ctx)
 {
     struct digest *d = ctx;
-    uint8_t sum[DIGEST_BYTES] = {0};
-    for (unsigned s = 0; s < call_home(c)->server->shard_count; s++) {
-        if (d->part[s].busy) {
-            broadcast(c, digest_part, digest_done, d);
-            return;
-        }
-        for (int i = 0; i < DIGEST_BYTES; i++) {
-            sum[i] ^= d->part[s].bytes[i];
-        }
+    unsigned shards = call_home(c)->server->shard_count;
+    bool complete = true;
+    for (unsigned s = 0; s < shards; s++) {
+        complete &= d->part[s] != NULL;
+    }
+    uint8_t digest[DIGEST_BYTES] = {0};
+    for (int db = 0; complete && db < d->databases; db++) {
+        digest_of_database(d, shards, db, digest);
+    }
+    for (unsigned s = 0; s < shards; s++) {
+        mem_free(d->part[s]);
+        d->part[s] = NULL;
+    }
+    if (!complete) {
+        broadcast(c, digest_part, digest_done, d);
+        return;
     }
     char hex[DIGEST_BYTES * 2 + 1];
     for (int i = 0; i < DIGEST_BYTES; i++) {
-        snprintf(hex + i * 2, 3, "%02x", sum[i]);
+        snprintf(hex + i * 2, 3, "%02x", digest[i]);
     }
     reply_status(c->out, hex);
     mem_free(d);
@@ -368,7 +404,9 @@ static void digest_done(struct call *c, void *ctx)
 static void cmd_debug_digest(struct call *c)
 {
     if (args_fit(c, 2, 2)) {
-        broadcast(c, digest_part, digest_done, mem_alloc_zero(sizeof(struct digest)));
+        struct digest *d = mem_alloc_zero(sizeof *d);
+        d->databases = c->ks->databases;
+        broadcast(c, digest_part, digest_done, d);
     }
 }
 

@@ -39,7 +39,7 @@ def field(text, name):
 def test_info_has_the_fields_of_redis(server, oracle):
     ours, theirs = raw(server).execute_command('INFO'), raw(oracle).execute_command('INFO')
     assert titles(ours) == titles(theirs)
-    lacking = set(fields(theirs)) - set(fields(ours))
+    lacking = {f for f in fields(theirs) if not re.match('db\\d|errorstat', f)} - set(fields(ours))
     assert lacking <= INFO_LACKING, lacking - INFO_LACKING
     assert not INFO_LACKING & set(fields(ours)), 'no longer lacking'
 
@@ -94,7 +94,7 @@ def test_info_commandstats_and_errorstats(client, server):
     for i in range(7):
         client.set('c%d' % i, 'v')
     with pytest.raises(ResponseError):
-        client.incr('c0')
+        client.execute_command('INCR', 'c0')
     with pytest.raises(ResponseError):
         client.execute_command('GET')
     stats = client.info('commandstats')
@@ -102,7 +102,7 @@ def test_info_commandstats_and_errorstats(client, server):
     assert stats['cmdstat_incr']['failed_calls'] == 1
     assert stats['cmdstat_get']['rejected_calls'] == 1
     assert 'cmdstat_config|resetstat' in stats
-    assert client.info('errorstats')['errorstat_ERR']['count'] == 2
+    assert field(raw(server).execute_command('INFO', 'errorstats'), 'errorstat_ERR') == 'count=2'
     assert client.info('stats')['total_error_replies'] == 2
     text = raw(server).execute_command('INFO', 'latencystats')
     assert re.search(r'^latency_percentiles_usec_set:p50=[\d.]+,p99=[\d.]+,p99\.9=[\d.]+\r$', text, re.M)
@@ -318,6 +318,13 @@ def test_debug_digest_sees_the_data(client, oracle):
     for i in range(50):
         client.set('k%d' % i, 'value %d' % i)
         other.set('k%d' % i, 'value %d' % i)
+    assert client.execute_command('DEBUG', 'DIGEST') == other.execute_command('DEBUG', 'DIGEST')
+    for c in (client, other):
+        c.execute_command('SELECT', 3)
+        c.set('elsewhere', 'v')
+        c.pexpire('elsewhere', 10000000)
+        c.set('also', 12345)
+        c.execute_command('SELECT', 0)
     assert client.execute_command('DEBUG', 'DIGEST') == other.execute_command('DEBUG', 'DIGEST')
     names = ['k%d' % i for i in range(50)] + ['nosuch']
     assert client.execute_command('DEBUG', 'DIGEST-VALUE', *names) == \
