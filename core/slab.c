@@ -88,7 +88,7 @@ void *slab_alloc(size_t bytes)
 {
     assert(bytes > 0 && bytes <= SLAB_MAX_BYTES);
     size_t size = slab_size(bytes);
-    return size % 64 == 0 ? mem_alloc_aligned(size, 64) : mem_alloc(bytes);
+    return size % 64 == 0 ? mem_alloc_aligned(size, 64) : mem_alloc(size);
 }
 
 void slab_free(void *p, size_t bytes)

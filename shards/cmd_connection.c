@@ -9,7 +9,6 @@
  *
  * Limits: whoever has not authenticated is stopped in route.c, before a command comes here.
  */
-#include "core/num.h"
 #include "shards/client.h"
 #include "shards/commands.h"
 #include "shards/monitor.h"
@@ -22,8 +21,7 @@
 static void run_ping(struct call *c)
 {
     if (c->argc > 2) {
-        reply_errorf(c->out, "ERR wrong number of arguments for '%s' command",
-                     c->command->full_name);
+        call_error_arity(c);
         return;
     }
     /* RESP2 clients in pub/sub mode read everything as messages. */

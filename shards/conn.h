@@ -85,9 +85,6 @@ struct conn {
 void conn_close(struct conn *conn, bool after_reply);
 /* The connection's output has grown outside of a command (MONITOR lines, push messages). */
 void conn_output_ready(struct conn *conn);
-/* CLIENT PAUSE or UNPAUSE has changed server->pause_until_ms or pause_writes_only: looks again at
- * the connections that wait for the end of a pause, and sets the timer anew. */
-void conn_pause_changed(struct shard *shard);
 /* Whether commands need no (further) AUTH. */
 bool conn_authenticated(const struct conn *conn);
 size_t conn_query_bytes(const struct conn *conn);      /* input not yet run */

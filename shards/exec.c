@@ -89,6 +89,7 @@ void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace 
         .now_ms = s->now_ms,
         .marks = op->marks,
         .marks_cap = op->marks_cap,
+        .marked_bytes_ = out->total_bytes,
         .slot_begin = s->slot_begin,
         .slot_end = s->slot_end,
         .host = s,

@@ -9,6 +9,7 @@
  */
 #include "shards/shard.h"
 #include "core/slab.h"
+#include "shards/crash.h"
 #include "shards/exec.h"
 #include "shards/info.h"
 #include "shards/latency.h"
@@ -225,6 +226,7 @@ static void pin(const struct shard *s)
 static bool start(struct shard *s)
 {
     struct server *server = s->server;
+    crash_thread_init();
     mem_thread_register(&s->memory);
     slab_thread_init();
     if (s->config->shard_pinning) {
