@@ -9,6 +9,7 @@
 #include "io/net.h"
 #include "shards/config_table.h"
 #include "shards/crash.h"
+#include "shards/latency.h"
 #include "shards/shard.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -296,30 +297,7 @@ static void config_rewrite_command(struct call *c)
 static void reset_part(struct shard *shard, void *ctx)
 {
     (void)ctx;
-    struct shard_stats *s = &shard->stats;
-    counter *const plain[] = {
-        &s->turns,           &s->sleeps,
-        &s->wakeups_sent,    &s->commands,
-        &s->executed,        &s->remote,
-        &s->waited,          &s->groups,
-        &s->connections,     &s->in_bytes,
-        &s->out_bytes,       &s->errors,
-        &s->unexpected_errors, &s->evicted_clients,
-        &s->output_limit_disconnections, &s->query_limit_disconnections,
-        &s->hits,            &s->misses,
-        &s->expired,         &s->evicted,
-        &s->blocked_ticks_max,
-    };
-    for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
-        counter_set(plain[i], 0);
-    }
-    for (int i = 0; i < STATS_COMMANDS_MAX; i++) {
-        counter_set(&s->command[i].calls, 0);
-        counter_set(&s->command[i].ticks, 0);
-        counter_set(&s->command[i].rejected, 0);
-        counter_set(&s->command[i].failed, 0);
-    }
-    shard->keyspace->stats = (struct keyspace_stats){0};
+    stats_reset(shard);
 }
 
 static void reset_done(struct call *c, void *ctx)

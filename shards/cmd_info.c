@@ -1,8 +1,8 @@
 /* cmd_info.c - INFO's sections.
  *
  * A section is a function that writes its fields; a table names them, in the order in which Redis
- * prints them. Fields have Redis's names wherever we have a true value for them. Those that belong to
- * what this server does not do by design or not yet (replicas, saving, forks, scripts, pub/sub,
+ * prints them. Fields have Redis's names wherever we have a true value for them. Those that belong
+ * to what this server does not do by design or not yet (replicas, saving, forks, scripts, pub/sub,
  * active defragmentation) say so with the value that Redis gives when the thing is not in use;
  * whoever builds the thing replaces the constant. Fields without any true value are left out
  * (tests/integration/test_server_commands.py lists them).
@@ -104,8 +104,9 @@ static void section_server(struct report *r)
                 "hz:%d\r\nconfigured_hz:%d\r\nlru_clock:%u\r\nexecutable:%s\r\nconfig_file:%s\r\n"
                 "io_threads_active:0\r\n",
                 (int)getpid(), supervisor(r->config), server->run_id, server->listen_port,
-                (long long)now_us, (long long)uptime_s, (long long)(uptime_s / 86400), r->config->hz,
-                r->config->hz, r->home->lru_clock, server->executable ? server->executable : "",
+                (long long)now_us, (long long)uptime_s, (long long)(uptime_s / 86400),
+                r->config->hz, r->config->hz, r->home->lru_clock,
+                server->executable ? server->executable : "",
                 r->config->file ? r->config->file : "");
     listeners(r);
     text_printf(&r->text, "ashlar_version:%s\r\nio_backend:%s\r\nshards:%u\r\n", ASHLAR_VERSION,
@@ -143,7 +144,8 @@ static void bytes_field(struct report *r, const char *name, int64_t bytes)
 
 static void memory_scripts(struct report *r)
 {
-    text_printf(&r->text, "used_memory_lua:0\r\nused_memory_vm_eval:0\r\nused_memory_lua_human:0B\r\n"
+    text_printf(&r->text,
+                "used_memory_lua:0\r\nused_memory_vm_eval:0\r\nused_memory_lua_human:0B\r\n"
                           "used_memory_scripts_eval:0\r\nnumber_of_cached_scripts:0\r\n"
                           "number_of_functions:0\r\nnumber_of_libraries:0\r\n"
                           "used_memory_vm_functions:0\r\nused_memory_vm_total:0\r\n"
@@ -189,7 +191,8 @@ static void section_memory(struct report *r)
     bytes_field(r, "total_system_memory", m.system);
     memory_scripts(r);
     bytes_field(r, "maxmemory", r->config->core.maxmemory);
-    text_printf(&r->text, "maxmemory_policy:%s\r\n", config_policy_name(r->config->core.maxmemory_policy));
+    text_printf(&r->text, "maxmemory_policy:%s\r\n",
+                config_policy_name(r->config->core.maxmemory_policy));
     memory_allocator(r, &m);
 }
 
@@ -209,7 +212,8 @@ static void section_persistence(struct report *r)
                 "rdb_last_cow_size:0\r\nrdb_last_load_keys_expired:0\r\n"
                 "rdb_last_load_keys_loaded:0\r\n",
                 (unsigned long long)dirty, (long long)r->server->started_unix_s);
-    text_printf(&r->text, "aof_enabled:0\r\naof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\n"
+    text_printf(&r->text,
+                "aof_enabled:0\r\naof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\n"
                           "aof_last_rewrite_time_sec:-1\r\naof_current_rewrite_time_sec:-1\r\n"
                           "aof_last_bgrewrite_status:ok\r\naof_rewrites:0\r\n"
                           "aof_rewrites_consecutive_failures:0\r\naof_last_write_status:ok\r\n"
@@ -250,11 +254,12 @@ static void section_stats(struct report *r)
                 "evicted_keys:%llu\r\nevicted_clients:%llu\r\nkeyspace_hits:%llu\r\n"
                 "keyspace_misses:%llu\r\npubsub_channels:0\r\npubsub_patterns:0\r\n"
                 "pubsubshard_channels:0\r\nlatest_fork_usec:0\r\ntotal_forks:0\r\n"
-                "migrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\nactive_defrag_hits:0\r\n"
-                "active_defrag_misses:0\r\nactive_defrag_key_hits:0\r\nactive_defrag_key_misses:0\r\n"
-                "total_active_defrag_time:0\r\ncurrent_active_defrag_time:0\r\n",
+                "migrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\n"
+                "active_defrag_hits:0\r\nactive_defrag_misses:0\r\nactive_defrag_key_hits:0\r\n"
+                "active_defrag_key_misses:0\r\ntotal_active_defrag_time:0\r\ncurrent_active_defrag_time:0\r\n",
                 (unsigned long long)expired, (unsigned long long)evicted,
-                SHARDS_SUM(r, evicted_clients), (unsigned long long)hits, (unsigned long long)misses);
+                SHARDS_SUM(r, evicted_clients), (unsigned long long)hits,
+                (unsigned long long)misses);
     text_printf(&r->text,
                 "tracking_total_keys:0\r\ntracking_total_items:0\r\ntracking_total_prefixes:0\r\n"
                 "unexpected_error_replies:%llu\r\ntotal_error_replies:%llu\r\n"
@@ -348,8 +353,9 @@ static void section_commandstats(struct report *r)
             text_printf(&r->text,
                         "cmdstat_%s:calls=%llu,usec=%.0f,usec_per_call=%.2f,rejected_calls=%llu,"
                         "failed_calls=%llu\r\n",
-                        cmd->full_name, (unsigned long long)calls, us, calls ? us / (double)calls : 0,
-                        (unsigned long long)rejected, (unsigned long long)failed);
+                        cmd->full_name, (unsigned long long)calls, us,
+                        calls ? us / (double)calls : 0, (unsigned long long)rejected,
+                        (unsigned long long)failed);
         }
     }
 }

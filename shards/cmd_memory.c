@@ -114,22 +114,23 @@ static void doctor_done(struct call *c, void *ctx)
     }
 
     if (m.used < DOCTOR_USED_MIN) {
-        text_printf(&t, "This instance is empty or is using very little memory: there is nothing to "
-                        "diagnose yet.\n");
+        text_printf(&t, "This instance is empty or is using very little memory: there is nothing "
+                        "to diagnose yet.\n");
     } else {
         if ((double)m.peak > 1.5 * (double)m.used) {
-            text_printf(&t, "* Peak memory: at its peak the server used more than 150%% of what it uses "
-                            "now. What the allocator still holds will be used again; MEMORY PURGE "
-                            "gives back what can be given back.\n");
+            text_printf(&t, "* Peak memory: at its peak the server used more than 150%% of what it "
+                            "uses now. What the allocator still holds will be used again; MEMORY "
+                            "PURGE gives back what can be given back.\n");
         }
         if (m.fragmentation > 1.4 && m.fragmentation_bytes > DOCTOR_WASTE_MIN) {
-            text_printf(&t, "* High total RSS: the process holds %.2f times the memory that is in use. "
-                            "Either memory was at a peak before, or small values were deleted between "
-                            "others that stay.\n", m.fragmentation);
+            text_printf(&t, "* High total RSS: the process holds %.2f times the memory that is in "
+                            "use. Either memory was at a peak before, or small values were "
+                            "deleted between others that stay.\n", m.fragmentation);
         }
         if (conns && (uint64_t)m.clients / conns > DOCTOR_CLIENT_BYTES_MAX) {
-            text_printf(&t, "* Big client buffers: connections take %lld bytes on average. CLIENT LIST "
-                            "shows which ones do not read what they asked for, or pipeline too much.\n",
+            text_printf(&t, "* Big client buffers: connections take %lld bytes on average. CLIENT "
+                            "LIST shows which ones do not read what they asked for, or pipeline "
+                            "too much.\n",
                         (long long)((uint64_t)m.clients / conns));
         }
         if (t.len == 0) {

@@ -1,5 +1,6 @@
 /* conn.c - life, input and output of connections (see conn.h). */
 #include "shards/conn.h"
+#include "shards/monitor.h"
 #include "shards/route.h"
 #include "shards/shard.h"
 #include <assert.h>
@@ -411,9 +412,7 @@ void conn_close(struct conn *conn, bool after_reply)
     if (conn->flags & CONN_FLUSH) {
         flush_remove(conn);
     }
-    if (conn->flags & CONN_MONITOR) {
-        atomic_fetch_sub(&s->server->monitors, 1);
-    }
+    monitor_stop(conn);
     atomic_fetch_sub_explicit(&s->server->clients, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&s->server->shard_clients[s->id], 1, memory_order_relaxed);
     list_remove(s, conn);
