@@ -208,7 +208,8 @@ static inline struct keyspace *call_keyspace(const struct call *c, const struct 
 }
 
 /* In a part (CALL_PART) of EACH_KEY or CONCAT: the element just written ends here. Without CALL_PART
- * nothing happens. */
+ * nothing happens. marks[i] is the length of element i in bytes of c->out; the array comes from
+ * mem_alloc, and whoever made the call frees it (mem_free). */
 void call_mark(struct call *c);
 
 /* Key of argv[arg]: those that the row's key_spec names are in c->keys already. */
@@ -221,6 +222,9 @@ void call_error_float(struct call *c);      /* ERR value is not a valid float */
 void call_error_wrong_type(struct call *c); /* WRONGTYPE Operation against … */
 void call_error_no_key(struct call *c);     /* ERR no such key */
 void call_error_subcommand(struct call *c); /* ERR unknown subcommand '…'. Try X HELP. */
+void call_error_subcommand_args(struct call *c); /* ERR unknown subcommand or wrong number of arguments for '…'. … */
+void call_error_arity(struct call *c);      /* ERR wrong number of arguments for '…' command */
+void call_error_expire(struct call *c);     /* ERR invalid expire time in '…' command */
 void call_help(struct call *c, const char *const *lines); /* X HELP, lines ended by NULL */
 /* Parses argv[i]; on failure replies call_error_integer (or text) and returns false. */
 bool call_arg_int(struct call *c, uint32_t i, int64_t *out);
@@ -233,7 +237,8 @@ extern const struct command string_commands[], generic_commands[];
 /* Categories of a command, those that its flags imply included. */
 uint32_t command_acl(const struct command *cmd);
 /* Positions of all keys of argv by the row's specifications; returns how many, -1 when argv does
- * not fit them ("Invalid arguments specified for command"). */
+ * not fit them ("Invalid arguments specified for command"). At most max are written; room for argc
+ * is always enough. */
 int command_keys(const struct command *cmd, const struct slice *argv, uint32_t argc,
                  uint32_t *positions, int max);
 

@@ -20,8 +20,10 @@
 #define ASHLAR_CORE_ENTRY_H
 
 #include "core/blob.h"
+#include "core/settings.h"
 #include "proto/slice.h"
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -36,6 +38,7 @@ enum value_encoding {
     ENC_INTSET,    /* set */
     ENC_TABLE,     /* set, hash */
     ENC_TREE,      /* zset, stream */
+    ENC_COUNT,
 };
 
 enum entry_flag {
@@ -141,8 +144,84 @@ static inline char *entry_inline_value(struct entry *e)
     return e->rest + entry__key_at(e) + entry_key(e).len;
 }
 
-/* Frees the value (blob, collection) and the entry. Large values are freed in slices by the
- * keyspace's background work (keyspace_free_later), small ones at once. */
+/* --- making and freeing --- */
+
+/* What an entry looks like besides its key. */
+struct entry_shape {
+    enum value_type type;
+    enum value_encoding encoding;
+    bool expires;
+    size_t inline_len; /* ENC_INLINE */
+};
+
+/* Bytes that an entry of this shape takes. */
+static inline size_t entry_shape_bytes(const struct entry_shape *shape, size_t key_len)
+{
+    return sizeof(struct entry) + (shape->expires ? 8 : 0) +
+           (shape->encoding == ENC_INLINE ? shape->inline_len : 8) + (key_len >= 255 ? 8 : 0) +
+           key_len;
+}
+
+/* Header and key are filled in; the value and the expiry are the caller's. Access clock 0. */
+struct entry *entry_new(struct slice key, const struct entry_shape *shape);
+/* The same entry in another shape, moved if its size class differs; access clock, ENTRY_RAW and
+ * (if both shapes have one) expiry stay, the value's bytes are the caller's to write. The old value
+ * is not looked at: whoever needs it takes it out first. */
+struct entry *entry_reshape(struct entry *e, const struct entry_shape *shape);
+/* The same entry and value with an expiry word (to be set next), or without; may move. */
+struct entry *entry_add_expiry(struct entry *e);
+struct entry *entry_drop_expiry(struct entry *e);
+/* The same value, expiry and access clock under another key; moves. */
+struct entry *entry_rename(struct entry *e, struct slice key);
+/* Gives an entry that has an expiry word another expiry. */
+static inline void entry_set_expiry_ms(struct entry *e, int64_t at_ms)
+{
+    assert(e->flags & ENTRY_EXPIRES);
+    memcpy(e->rest, &at_ms, 8);
+}
+
+/* Frees the entry alone; its value has been taken over by somebody else. */
+void entry_free_shell(struct entry *e);
+/* Frees the value (blob, collection) and the entry, all at once. */
 void entry_free(struct entry *e);
+/* Memory of entry and value, bytes (MEMORY USAGE). */
+size_t entry_memory(const struct entry *e);
+/* hash_bytes() of the key. */
+uint64_t entry_hash(const struct entry *e);
+
+/* --- values by type and encoding ---
+ * What the keyspace must be able to do with values that it does not know. One row per type and
+ * encoding, in entry.c; rows of types that are not built in are NULL, and meeting such a value
+ * asserts. */
+struct value_ops {
+    /* Frees the value at once. */
+    void (*free)(void *object);
+    /* Frees about budget units (elements, or pages of memory); true when the value is gone.
+     * *progress is 0 at the first call and the callee's own then. NULL: free() is always quick. */
+    bool (*free_slice)(void *object, size_t budget, uint64_t *progress);
+    /* How long free() would take, in elements or pages: beyond VALUE_FREE_AT_ONCE it is sliced. */
+    size_t (*free_effort)(const void *object);
+    size_t (*bytes)(const void *object);
+    /* Mixes the value into a key's digest as DEBUG DIGEST does (keyspace_digest). */
+    void (*digest)(const void *object, uint8_t digest[20]);
+};
+enum { VALUE_FREE_AT_ONCE = 64 };
+const struct value_ops *entry_value_ops(enum value_type type, enum value_encoding encoding);
+
+/* --- access clock. LRU: the second of the last access, modulo 2^24. LFU: the minute of the last
+ * decay, modulo 2^16, and a logarithmic counter of accesses. Which of the two is kept depends on
+ * maxmemory-policy. --- */
+enum { LFU_INIT = 5 };
+/* As of a new value. */
+uint32_t entry_clock_new(const struct settings *settings, int64_t now_ms);
+/* An access; random is 64 random bits (LFU counts by chance). */
+void entry_touch(struct entry *e, const struct settings *settings, int64_t now_ms, uint64_t random);
+/* LFU counter, decayed to now (OBJECT FREQ). */
+uint8_t entry_lfu_counter(const struct entry *e, const struct settings *settings, int64_t now_ms);
+/* Seconds since the last access (OBJECT IDLETIME); needs an LRU policy. */
+int64_t entry_idle_s(const struct entry *e, int64_t now_ms);
+/* RESTORE IDLETIME and FREQ, loading. */
+void entry_set_idle_s(struct entry *e, int64_t idle_s, int64_t now_ms);
+void entry_set_lfu(struct entry *e, uint8_t counter, int64_t now_ms);
 
 #endif

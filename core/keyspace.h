@@ -14,7 +14,8 @@
  * I1  keys and expiring of a database are the sums over its slots.
  * I2  a bit of occupied[] is set exactly when the slot's table is not empty (owner's copy; settled
  *     after lending).
- * I3  expire_min_ms of a slot is never later than its earliest expiry.
+ * I3  expire_min_ms of a slot is never later than its earliest expiry; expire_next_ms and
+ *     expire_added_ms of a database together are never later than that of any of its slots.
  */
 #ifndef ASHLAR_CORE_KEYSPACE_H
 #define ASHLAR_CORE_KEYSPACE_H
@@ -31,15 +32,19 @@ enum { DATABASES_MAX = 256 };
 struct slot_keys {
     struct table table;
     uint32_t expiring;     /* keys with an expiry */
-    uint32_t unused;
-    int64_t expire_min_ms; /* lower bound of the earliest expiry; INT64_MAX when none */
+    uint32_t expiry_set_;  /* an expiry was set since the active cycle began with this slot */
+    int64_t expire_min_ms; /* lower bound of the earliest expiry; only if expiring > 0 */
 };
+static_assert(sizeof(struct slot_keys) == 40, "16384 of them stay in the second-level cache");
 
 struct keyspace_db {
-    struct slot_keys *slots;            /* SLOT_COUNT; NULL until the first key (mapped lazily) */
-    int64_t keys, expiring;             /* in a view: change since it was made */
-    uint64_t occupied[SLOT_COUNT / 64]; /* not kept in a view */
-    int64_t expiry_sum_ms;              /* of all expiries, for INFO's avg_ttl (approximate) */
+    struct slot_keys *slots; /* SLOT_COUNT; NULL until the first key (mapped lazily) */
+    uint64_t *occupied;      /* SLOT_COUNT bits, behind slots; NULL in a view */
+    int64_t keys, expiring;  /* in a view: change since it was made */
+    int64_t expiry_sum_ms;   /* of all expiries, for INFO's avg_ttl; in a view: change */
+    int64_t expire_next_ms_; /* lower bound of all expiries when the active cycle last began */
+    int64_t expire_added_ms_; /* lower bound of those set since */
+    uint64_t slot_keys_max_; /* no slot has more keys than this (fair choice of random keys) */
 };
 
 /* What commands did to keys, for INFO, watchers and the journal. Single writer; others read relaxed. */
@@ -49,6 +54,26 @@ struct keyspace_stats {
 
 struct deferred_free; /* values being freed in slices */
 
+struct keyspace;
+struct key;
+
+/* Whom the keyspace tells; set by the shard, NULL: nobody. Called on the thread that runs the
+ * command, also for a view (ks->view_of is the owner's keyspace then). They must not change keys. */
+/* A keyspace event that notify-keyspace-events asks for. */
+typedef void keyspace_event_hook(struct keyspace *ks, int db, unsigned class, const char *event,
+                                 struct slice key);
+/* The key has changed or gone: WATCH, client-side caching. */
+typedef void keyspace_modified_hook(struct keyspace *ks, int db, const struct key *k);
+/* The key has expired and is about to be deleted, by access or by the active cycle: journal. */
+typedef void keyspace_expired_hook(struct keyspace *ks, int db, const struct key *k);
+
+struct keyspace_hooks {
+    keyspace_event_hook *event;
+    keyspace_modified_hook *modified;
+    keyspace_expired_hook *expired;
+    void *ctx;
+};
+
 struct keyspace {
     struct keyspace_db **db;    /* settings->databases of them; SWAPDB swaps the pointers */
     int databases;
@@ -56,9 +81,20 @@ struct keyspace {
     struct keyspace_stats stats;
     uint64_t dirty;             /* changes since start, as rdb_changes_since_last_save counts */
     struct deferred_free *freeing_;
-    uint32_t expire_db_, expire_slot_; /* where the active cycle goes on */
+    struct {
+        uint32_t db, slot;
+        uint64_t pos;             /* in a slot begun with: hash position */
+        int64_t slot_min_ms;      /* in a slot begun with: earliest expiry found so far */
+        int64_t db_min_ms;        /* earliest expiry found in this round in this database */
+        int64_t round_ms;         /* when the round began */
+        int64_t rest_until_ms;    /* the last round found little: no new one before */
+        uint64_t slots, seen, gone; /* slots and keys looked at, keys deleted in this round */
+        bool in_round, in_db, in_slot;
+    } expire_;                    /* where the active cycle is */
     uint64_t random_state_;
     struct keyspace *view_of;   /* the owner's keyspace when this is a view, NULL otherwise */
+    struct keyspace_hooks hooks; /* copied into views */
+    bool keep_expired;          /* replica: expired keys are absent, but their master deletes them */
 };
 
 struct key {
@@ -81,6 +117,7 @@ void keyspace_db_prepare(struct keyspace *ks, int db);
 /* --- lending --- */
 void keyspace_view_init(struct keyspace *view, struct keyspace *owner);
 /* Owner's thread, after the borrower is done: counters and occupied bits of these slots. */
+/* Once per database concerned; what the view had to free in slices becomes the owner's to free. */
 void keyspace_view_settle(struct keyspace *view, int db, const uint16_t *slots, int count);
 void keyspace_view_free(struct keyspace *view);
 
@@ -96,8 +133,9 @@ struct entry *key_read_type(struct call *c, const struct key *k, enum value_type
 struct entry *key_write_type(struct call *c, const struct key *k, enum value_type type, bool *bad);
 
 /* --- changing. e is the present entry, or NULL where a function allows that the key is absent.
- * They return the entry's (new) address. None of them signals or posts events: the command does.
- * The old value, if any, is freed (in slices when large). --- */
+ * They return the entry's (new) address. None of them signals or posts events: the command does
+ * (but for "new", posted when a key comes into being, as Redis does). The old value, if any, is
+ * freed (in slices when large): a value given must not lie in it. --- */
 /* A string value in the most compact encoding: integer, inline, or blob. keep_ttl keeps an expiry. */
 struct entry *key_set_string(struct call *c, const struct key *k, struct entry *e,
                              struct slice value, bool keep_ttl);
@@ -114,6 +152,10 @@ struct entry *key_set_expiry(struct call *c, const struct key *k, struct entry *
 struct entry *key_clear_expiry(struct call *c, const struct key *k, struct entry *e);
 /* Deletes the key; its value is freed at once when small, else in slices. */
 void key_delete(struct call *c, const struct key *k, struct entry *e);
+/* A collection takes another encoding in place, or another address: its object has been replaced
+ * by the caller. Same entry, nothing freed. */
+void key_convert(struct call *c, const struct key *k, struct entry *e, enum value_encoding enc,
+                 void *object);
 /* Takes the value out (for RENAME, MOVE): the key is gone, the caller holds the loose entry and
  * gives it back with key_attach under a new name (which must be absent), or frees it. */
 struct entry *key_detach(struct call *c, const struct key *k, struct entry *e);
@@ -155,7 +197,8 @@ typedef void keyspace_visit(struct entry *e, void *ctx);
  * (exclusive) is reached: then the cursor returned is (uint64_t)end_slot << 48. */
 uint64_t keyspace_scan(struct keyspace *ks, int db, uint64_t cursor, uint32_t end_slot,
                        size_t count, keyspace_visit *visit, void *ctx);
-struct entry *keyspace_random(struct keyspace *ks, int db); /* NULL when empty; may be expired */
+/* Evenly among the keys; NULL when empty; may be expired. */
+struct entry *keyspace_random(struct keyspace *ks, int db);
 
 /* --- batches: start loading the cache lines that a key will need --- */
 void keyspace_prefetch_table(const struct keyspace *ks, int db, const struct key *k); /* slot header */
@@ -167,8 +210,8 @@ void keyspace_prefetch_entry(const struct keyspace *ks, int db, const struct key
 struct keyspace_background {
     int64_t now_ms;       /* unix time */
     uint64_t deadline_ns; /* give back control by then */
-    bool (*may_touch)(void *ctx, uint16_t slot);
-    /* Called before an expired key is deleted, with its database, so that events can be posted. */
+    bool (*may_touch)(void *ctx, uint16_t slot); /* NULL: all */
+    /* Called before an expired key is deleted, besides the hooks; may be NULL. */
     void (*expired)(void *ctx, int db, const struct entry *e);
     void *ctx;
 };
@@ -180,8 +223,13 @@ bool keyspace_free_pending(const struct keyspace *ks);
 /* Earliest expiry that may be due in any slot of this shard (a lower bound), INT64_MAX if none. */
 int64_t keyspace_expire_next_ms(const struct keyspace *ks);
 
-/* Digest of a database or of all (-1), independent of order: XOR over the keys of SHA-1 digests as
- * DEBUG DIGEST defines it. 20 bytes. */
+/* Digest of a database, independent of order: XOR over its keys of SHA-1 digests as DEBUG DIGEST
+ * defines them, so that digests of shards are combined by XOR. -1: of all databases of this shard,
+ * as DEBUG DIGEST defines it. For a server of several shards: begin with 20 zero bytes; for each
+ * database that is not empty, keyspace_digest_db() and then XOR the shards' digests into it. */
 void keyspace_digest(struct keyspace *ks, int db, uint8_t out[20]);
+void keyspace_digest_db(uint8_t digest[20], int db);
+/* DEBUG DIGEST-VALUE: type, value and whether it expires, mixed into digest (begin with zeroes). */
+void keyspace_digest_value(const struct entry *e, uint8_t digest[20]);
 
 #endif

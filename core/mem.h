@@ -8,6 +8,7 @@
 #ifndef ASHLAR_CORE_MEM_H
 #define ASHLAR_CORE_MEM_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,7 +30,21 @@ struct mem_counter {
 extern _Thread_local struct mem_counter *mem_thread_counter;
 void mem_thread_register(struct mem_counter *c); /* c must outlive the process's readers */
 int64_t mem_used_total(void);                    /* any thread */
-/* Adds to the calling thread's counter (slab.c counts pages here as blocks come and go). */
-void mem_count(int64_t delta_bytes);
+
+void mem__count_shared(int64_t delta_bytes); /* threads that have not registered */
+void mem__out_of_memory(size_t bytes) __attribute__((noreturn));
+
+/* Adds to the calling thread's counter (slab.c counts blocks here as they come and go). */
+static inline void mem_count(int64_t delta_bytes)
+{
+    struct mem_counter *c = mem_thread_counter;
+    if (__builtin_expect(c == NULL, 0)) {
+        mem__count_shared(delta_bytes);
+        return;
+    }
+    /* One writer: a load and a store do, no locked instruction. */
+    int64_t now = atomic_load_explicit(&c->used_bytes, memory_order_relaxed);
+    atomic_store_explicit(&c->used_bytes, now + delta_bytes, memory_order_relaxed);
+}
 
 #endif

@@ -1,11 +1,12 @@
 /* slab.h - small blocks in steps of 8 bytes (mimalloc rounds to 16), for entries and buckets.
  *
- * Classes: 16, 24, 32 … 512 by 8, then multiples of 64 up to SLAB_MAX_BYTES. Pages of 64 KiB,
- * aligned to their size, so that a block's page is found by masking; pages are cut from large
- * chunks of mimalloc. The caller knows a block's size and says it when freeing.
+ * Classes: 16, 24, 32 … 512 by 8, then multiples of 64 up to SLAB_MAX_BYTES. Pages of 64 KiB hold
+ * blocks of one class and are cut from chunks of 2 MiB, aligned to their size, so that a block's
+ * page is found by masking. The caller knows a block's size and says it when freeing.
  * Blocks whose size is a multiple of 64 are aligned to 64 (buckets are cache lines).
  *
- * Thread: each shard thread has a slab of its own (slab_thread_init). Any thread may free any
+ * Thread: each shard thread has a slab of its own (slab_thread_init, or made by the first
+ * slab_alloc); a slab outlives its thread. Any thread, also one without a slab, may free any
  * block: one that does not own the page pushes it onto the page owner's remote list (lock-free,
  * many producers), which the owner empties when it allocates or in its background slice.
  */
@@ -19,7 +20,7 @@ enum { SLAB_MAX_BYTES = 4096, SLAB_PAGE_BYTES = 65536 };
 
 struct slab;
 
-struct slab *slab_thread_init(void); /* creates the calling thread's slab */
+struct slab *slab_thread_init(void); /* the calling thread's slab, made at first */
 void slab_thread_exit(void);         /* tests: gives everything back; no block may be in use */
 
 void *slab_alloc(size_t bytes) __attribute__((malloc)); /* 1 … SLAB_MAX_BYTES */
@@ -29,8 +30,8 @@ void slab_collect(void);                                /* takes back remotely f
 
 struct slab_stats {
     size_t pages, pages_empty;
-    size_t used_bytes;     /* in blocks handed out */
-    size_t reserved_bytes; /* taken from mimalloc */
+    size_t used_bytes;     /* in blocks handed out, and not yet taken back when freed remotely */
+    size_t reserved_bytes; /* address space of the chunks */
 };
 void slab_stats(const struct slab *s, struct slab_stats *out); /* owner */
 

@@ -1,0 +1,353 @@
+/* core_table.c - the table against an array of what must be in it. */
+#include "core/hash.h"
+#include "core/table.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+struct item {
+    uint64_t id;
+    bool in, seen;
+    bool steady; /* there during the whole scan */
+    uint32_t drawn;
+};
+
+static uint64_t id_hash(uint64_t id)
+{
+    return hash_bytes(&id, sizeof id);
+}
+
+static uint64_t item_hash(const void *p)
+{
+    return id_hash(((const struct item *)p)->id);
+}
+
+static uint64_t crowded_hash(const void *p) /* many collisions, and 16 positions in all */
+{
+    return (((const struct item *)p)->id % 16) << 60;
+}
+
+static const struct table_type type = {item_hash};
+static const struct table_type crowded = {crowded_hash};
+
+static bool match(const void *p, const void *wanted)
+{
+    return ((const struct item *)p)->id == *(const uint64_t *)wanted;
+}
+
+static struct item *items_new(size_t n)
+{
+    struct item *items = calloc(n, sizeof *items);
+    for (size_t i = 0; i < n; i++) {
+        items[i].id = i;
+    }
+    return items;
+}
+
+static void flip(struct table *t, const struct table_type *ty, struct item *it)
+{
+    uint64_t hash = ty->hash(it);
+    if (it->in) {
+        cr_assert(table_remove(t, ty, hash, it));
+        cr_assert_not(table_remove(t, ty, hash, it));
+    } else {
+        table_insert(t, ty, hash, it);
+    }
+    it->in = !it->in;
+}
+
+static void check_all(struct table *t, const struct table_type *ty, struct item *items, size_t n)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        void *found = table_find(t, ty->hash(&items[i]), match, &items[i].id);
+        cr_assert_eq(found, items[i].in ? &items[i] : NULL, "item %zu of %zu", i, n);
+        count += items[i].in;
+    }
+    cr_assert_eq(t->count, count);
+}
+
+static uint64_t next_random(void *ctx)
+{
+    uint64_t *x = ctx; /* splitmix64 */
+    uint64_t z = *x += 0x9e3779b97f4a7c15;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    return z ^ z >> 31;
+}
+
+Test(table, empty)
+{
+    struct table t;
+    table_init(&t);
+    uint64_t id = 1, seed = 1;
+    cr_assert_null(table_find(&t, 5, match, &id));
+    cr_assert_not(table_remove(&t, &type, 5, &t));
+    cr_assert_eq(table_scan(&t, 0, NULL, NULL), 0);
+    cr_assert_null(table_random(&t, next_random, &seed));
+    cr_assert_eq(table_bytes(&t), 0);
+    cr_assert(table_drain(&t, NULL, NULL, 1));
+}
+
+/* Grows to n items and back to none, checked on the way; fills at every size. */
+static void grow_and_shrink(const struct table_type *ty, size_t n)
+{
+    struct table t;
+    table_init(&t);
+    struct item *items = items_new(n);
+    size_t next = 1;
+    for (size_t i = 0; i < n; i++) {
+        flip(&t, ty, &items[i]);
+        if (i == next) {
+            check_all(&t, ty, items, n);
+            next += next / 2 + 1;
+        }
+    }
+    check_all(&t, ty, items, n);
+    for (size_t i = 0; i < n; i++) {
+        size_t pick = i * 7919 % n; /* n is no multiple of it: all of them, out of order */
+        flip(&t, ty, &items[pick]);
+        if (n - i == next) {
+            check_all(&t, ty, items, n);
+            next -= next / 3 + 1;
+        }
+    }
+    cr_assert_eq(t.count, 0);
+    cr_assert_null(t.root_, "all memory is given back");
+    cr_assert_eq(table_bytes(&t), 0);
+    free(items);
+}
+
+Test(table, grow_and_shrink)
+{
+    for (size_t n = 1; n < 100; n += 3) {
+        grow_and_shrink(&type, n);
+    }
+    grow_and_shrink(&type, 2049);
+    grow_and_shrink(&type, 100000);
+}
+
+Test(table, grow_and_shrink_with_collisions)
+{
+    grow_and_shrink(&crowded, 60);
+    grow_and_shrink(&crowded, 3000);
+}
+
+Test(table, random_changes)
+{
+    enum { N = 30000 };
+    struct table t;
+    table_init(&t);
+    struct item *items = items_new(N);
+    srandom(5);
+    /* the pool breathes: the number of items swings between some and most */
+    for (size_t round = 0; round < 30; round++) {
+        size_t pool = round % 3 == 0 ? 200 : N;
+        for (size_t i = 0; i < 20000; i++) {
+            struct item *it = &items[(size_t)random() % pool];
+            if (round % 5 == 4 && !it->in) {
+                continue; /* mostly removals */
+            }
+            flip(&t, &type, it);
+        }
+        check_all(&t, &type, items, N);
+    }
+    free(items);
+}
+
+Test(table, bytes_per_item)
+{
+    /* over all sizes that a slot may have, and for a big table */
+    double sum = 0, points = 0;
+    struct table t;
+    table_init(&t);
+    enum { N = 400000 };
+    struct item *items = items_new(N);
+    for (size_t i = 0; i < N; i++) {
+        flip(&t, &type, &items[i]);
+        if (i >= 40 && (i < 2000 || i % 997 == 0)) {
+            sum += (double)table_bytes(&t) / (double)t.count;
+            points++;
+        }
+    }
+    cr_assert_leq(sum / points, 10.9, "%.2f bytes per item", sum / points);
+    free(items);
+}
+
+struct scan {
+    struct table *t;
+    size_t visited;
+    struct item *last;
+};
+
+static void mark(void *p, void *ctx)
+{
+    struct item *it = p;
+    it->seen = true;
+    ((struct scan *)ctx)->visited++;
+}
+
+/* A scan during which other items come and go: all that stay are returned. */
+static void scan_while(size_t n, size_t grow_to, size_t changes)
+{
+    struct table t;
+    table_init(&t);
+    struct item *items = items_new(grow_to);
+    for (size_t i = 0; i < n; i++) {
+        flip(&t, &type, &items[i]);
+        items[i].steady = i % 5 == 0;
+    }
+    struct scan s = {.t = &t};
+    uint64_t pos = 0;
+    size_t steps = 0;
+    do {
+        uint64_t next = table_scan(&t, pos, mark, &s);
+        cr_assert(next > pos || next == 0);
+        cr_assert_eq(next & 0xffff, 0);
+        pos = next;
+        for (size_t i = 0; i < changes; i++) {
+            struct item *it = &items[(size_t)random() % grow_to];
+            if (!it->steady) {
+                flip(&t, &type, it);
+            }
+        }
+        steps++;
+    } while (pos);
+    for (size_t i = 0; i < grow_to; i++) {
+        cr_assert(!items[i].steady || items[i].seen, "item %zu was missed", i);
+    }
+    cr_assert_leq(steps, grow_to + 4);
+    free(items);
+}
+
+Test(table, scan_returns_what_stays)
+{
+    srandom(6);
+    for (size_t n = 5; n < 200; n += 13) {
+        scan_while(n, n * 20, 10);  /* grows meanwhile */
+        scan_while(n * 20, n * 20, 40); /* shrinks meanwhile */
+    }
+    scan_while(3000, 60000, 100);
+    scan_while(60000, 60000, 30);
+}
+
+Test(table, scan_visits_once_when_nothing_changes)
+{
+    for (size_t n = 1; n < 50000; n = n * 3 + 1) {
+        struct table t;
+        table_init(&t);
+        struct item *items = items_new(n);
+        for (size_t i = 0; i < n; i++) {
+            flip(&t, &type, &items[i]);
+        }
+        struct scan s = {0};
+        uint64_t pos = 0;
+        do {
+            pos = table_scan(&t, pos, mark, &s);
+        } while (pos);
+        cr_assert_eq(s.visited, n);
+        free(items);
+    }
+}
+
+static void remove_some(void *p, void *ctx)
+{
+    struct item *it = p;
+    struct scan *s = ctx;
+    s->visited++;
+    if (it->id % 8) {
+        flip(s->t, &type, it);
+    }
+}
+
+static void replace(void *p, void *ctx)
+{
+    struct item *it = p;
+    struct scan *s = ctx;
+    table_replace(s->t, item_hash(it), it, it + 100000);
+    it[100000].id = it->id;
+    s->visited++;
+}
+
+Test(table, visits_may_remove_and_replace)
+{
+    enum { N = 100000 };
+    struct table t;
+    table_init(&t);
+    struct item *items = items_new(2 * N);
+    for (size_t i = 0; i < N; i++) {
+        flip(&t, &type, &items[i]);
+    }
+    struct scan s = {.t = &t};
+    uint64_t pos = 0;
+    do {
+        pos = table_scan_remove(&t, &type, pos, remove_some, &s);
+    } while (pos);
+    cr_assert(s.visited >= N && s.visited < N + N / 4); /* shrinking brings some twice */
+    check_all(&t, &type, items, N);
+    cr_assert_leq((double)table_bytes(&t) / (double)t.count, 32.0, "it has shrunk");
+    do {
+        pos = table_scan(&t, pos, replace, &s);
+    } while (pos);
+    for (size_t i = 0; i < N; i++) {
+        uint64_t id = i;
+        void *found = table_find(&t, id_hash(id), match, &id);
+        cr_assert_eq(found, i % 8 ? NULL : &items[i + N]);
+    }
+    free(items);
+}
+
+Test(table, random_is_even)
+{
+    uint64_t seed = 7;
+    static const size_t sizes[] = {1, 2, 9, 30, 500, 3000, 10000};
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        size_t n = sizes[k], draws = n * 50;
+        struct table t;
+        table_init(&t);
+        struct item *items = items_new(n);
+        for (size_t i = 0; i < n; i++) {
+            flip(&t, &type, &items[i]);
+        }
+        for (size_t i = 0; i < draws; i++) {
+            struct item *it = table_random(&t, next_random, &seed);
+            it->drawn++;
+        }
+        double chi2 = 0; /* expected: n - 1, give or take sqrt(2 n) */
+        for (size_t i = 0; i < n; i++) {
+            double off = (double)items[i].drawn - 50;
+            chi2 += off * off / 50;
+        }
+        cr_assert_leq(chi2, (double)n + 6 * __builtin_sqrt(2.0 * (double)n) + 6,
+                      "%zu items: chi2 %.1f", n, chi2);
+        free(items);
+    }
+}
+
+static void count_visit(void *p, void *ctx)
+{
+    struct item *it = p;
+    cr_assert_not(it->seen);
+    it->seen = true;
+    ++*(size_t *)ctx;
+}
+
+Test(table, drain_in_slices)
+{
+    for (size_t n = 1; n <= 50000; n = n * 6 + 1) {
+        struct table t;
+        table_init(&t);
+        struct item *items = items_new(n);
+        for (size_t i = 0; i < n; i++) {
+            flip(&t, &type, &items[i]);
+        }
+        size_t freed = 0, before = 0;
+        while (!table_drain(&t, count_visit, &freed, 100)) {
+            cr_assert_leq(freed - before, 100);
+            before = freed;
+        }
+        cr_assert_eq(freed, n);
+        cr_assert_null(t.root_);
+        free(items);
+    }
+}
