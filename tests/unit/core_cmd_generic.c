@@ -391,7 +391,7 @@ Test(generic, keys)
     cr_assert_eq(h->marks_count, 1);
 }
 
-/* Goes through a whole scan; returns how many keys came, and counts each in seen[] by its number. */
+/* Goes through a whole scan; returns how many keys came, counts each in seen[] by its number. */
 static int scan_all(const char *options, int *seen)
 {
     char cursor[32] = "0", line[200];
