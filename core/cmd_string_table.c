@@ -1,4 +1,4 @@
-/* cmd_string_table.c - the rows of the string commands (see command.h), in the order of their names.
+/* cmd_string_table.c - the rows of the string commands (see command.h), ordered by name.
  *
  * Facts (arity, flags, keys, argument names, versions) are those of Redis 7.4, which clients read
  * through COMMAND; the descriptions are ours. */
@@ -96,6 +96,9 @@ static const struct command_change history_set[] = {
 static const char *const tips_mget[] = {"request_policy:multi_shard", NULL};
 static const char *const tips_mset[] = {
     "request_policy:multi_shard", "response_policy:all_succeeded", NULL,
+};
+static const char *const tips_msetnx[] = {
+    "request_policy:multi_shard", "response_policy:agg_min", NULL,
 };
 
 /* --- the rows --- */
@@ -236,6 +239,7 @@ const struct command string_commands[] = {
         .summary = "Sets the strings of several keys at once if none of them is there.",
         .complexity = "O(N) where N is the number of keys",
         .args = args_pairs,
+        .tips = tips_msetnx,
     },
     {
         STRING_ROW("psetex", string__psetex, 4, WRITES),

@@ -222,7 +222,8 @@ void call_error_float(struct call *c);      /* ERR value is not a valid float */
 void call_error_wrong_type(struct call *c); /* WRONGTYPE Operation against … */
 void call_error_no_key(struct call *c);     /* ERR no such key */
 void call_error_subcommand(struct call *c); /* ERR unknown subcommand '…'. Try X HELP. */
-void call_error_subcommand_args(struct call *c); /* ERR unknown subcommand or wrong number of arguments for '…'. … */
+/* ERR unknown subcommand or wrong number of arguments for '…'. Try X HELP. */
+void call_error_subcommand_args(struct call *c);
 void call_error_arity(struct call *c);      /* ERR wrong number of arguments for '…' command */
 void call_error_expire(struct call *c);     /* ERR invalid expire time in '…' command */
 void call_help(struct call *c, const char *const *lines); /* X HELP, lines ended by NULL */

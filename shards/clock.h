@@ -1,5 +1,5 @@
 /* clock.h - the clocks. Every place that asks for the time asks here, so that a deterministic
- * scheduler can stand in for them (clock_source_set). Any thread. */
+ * scheduler can stand in for them (set clock_source before the threads start). Any thread. */
 #ifndef ASHLAR_SHARDS_CLOCK_H
 #define ASHLAR_SHARDS_CLOCK_H
 

@@ -35,7 +35,7 @@ enum conn_flag {
     CONN_EOF = 1 << 10,
     CONN_SOCK_CLOSED = 1 << 11,
     CONN_PAUSE_WAIT = 1 << 12, /* CLIENT PAUSE holds its next command */
-    CONN_INTERNAL_ERR = 1 << 13,
+    CONN_BARRIER_LISTED = 1 << 13,
 };
 
 enum conn_reply_mode { CONN_REPLY_ON, CONN_REPLY_OFF, CONN_REPLY_SKIP_NEXT, CONN_REPLY_SKIP };
@@ -44,7 +44,7 @@ struct conn {
     struct io_sock sock; /* first: handlers cast */
     struct shard *shard;
     struct conn *next, *prev; /* all connections of the shard, newest last */
-    struct conn *ready_next, *flush_next;
+    struct conn *ready_next, *flush_next, *barrier_next;
     uint64_t id;
     uint32_t flags;
 
@@ -66,6 +66,8 @@ struct conn {
     struct io_buf *in_buf;
     uint32_t in_at, in_len;
     struct inbuf *in_own;
+    size_t own_at;
+    bool rest; /* complete commands may be left, to be parsed when fewer are in flight */
     struct resp_parser *partial; /* NULL unless a command is half here */
 
     /* commands in the connection's order whose replies are not written yet */
@@ -88,6 +90,28 @@ bool conn_authenticated(const struct conn *conn);
 size_t conn_query_bytes(const struct conn *conn);      /* input not yet run */
 size_t conn_memory(const struct conn *conn);           /* all of it */
 enum client_class conn_class(const struct conn *conn);
+
+/* --- for the shard's loop --- */
+/* A connection that was accepted; takes over fd. */
+void conn_accept(struct shard *shard, int fd, bool unix_socket);
+/* Handlers of io/. */
+void conn_received(struct io_sock *sock, struct io_buf *buf, int len);
+void conn_sent(struct io_sock *sock, ssize_t result);
+void conn_closed(struct io_sock *sock);
+void conn_make_ready(struct conn *conn);
+/* Writes the replies that are due, in the connection's order. */
+void conn_drain(struct conn *conn);
+/* Sends what has been written, one gathered send per connection. */
+void conn_flush_all(struct shard *shard);
+/* Idle connections (timeout) and soft output limits; about once a second. */
+void conn_cron(struct shard *shard);
+/* CLIENT PAUSE was changed or has ended: looks again at the connections it held. */
+void conn_pause_changed(struct shard *shard);
+/* Input that stays behind moves to memory of the connection, so that no receive buffer is kept. */
+void conn_keep_input(struct conn *conn);
+void conn_consume_input(struct conn *conn, size_t bytes);
+struct slice conn_input(const struct conn *conn);
+void inbuf_release(struct inbuf *buf);
 
 /* The connection that a ROUTE_HOME or ROUTE_BARRIER command came on. */
 static inline struct conn *call_conn(const struct call *c)

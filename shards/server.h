@@ -10,12 +10,16 @@
 #include "core/mem.h"
 #include "shards/config.h"
 #include "shards/order.h"
+#include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { SHARDS_MAX = 256 };
 
 struct shard;
+struct info; /* info.h */
+struct listeners;
 
 struct server {
     /* fixed before the shards start */
@@ -27,6 +31,14 @@ struct server {
     struct shard *shards[SHARDS_MAX];
     const char *io_backend_name;
     int listen_port; /* really bound */
+    struct info *info; /* rates and what else INFO remembers; set by info_create() */
+    struct listeners *listeners; /* shard 0's once it has started */
+
+    /* starting: every shard reports, all wait for all (server_shard_started) */
+    pthread_mutex_t start_lock;
+    pthread_cond_t start_changed;
+    unsigned start_count;
+    bool start_failed;
 
     /* the slot map: owner of each slot; fixed for now (slot moves publish a new one) */
     uint16_t slot_shard[SLOT_COUNT];
@@ -40,6 +52,7 @@ struct server {
     /* relaxed counters; any shard writes */
     _Alignas(64) _Atomic uint64_t next_client_id;
     _Atomic int64_t clients;             /* connections now */
+    _Atomic int64_t shard_clients[SHARDS_MAX]; /* … at home on each shard: the acceptor's choice */
     _Atomic uint64_t connections, rejected_connections;
     _Atomic uint64_t slowlog_next_id;
     _Atomic int32_t monitors;            /* connections in MONITOR */
@@ -54,5 +67,14 @@ struct server {
     _Atomic int stopping;
     _Atomic int exit_code;
 };
+
+/* Makes the server and its shards; nothing runs yet. config stays the caller's until published. */
+struct server *server_new(const struct config *config, const char *executable);
+/* Starts the threads and waits until all are ready; 0, or negative when one failed (logged). */
+int server_start(struct server *server);
+/* A shard's thread has set itself up (or not). Waits for the others; false: leave again. */
+bool server_shard_started(struct server *server, bool ok);
+/* Waits for all shards to end. */
+void server_join(struct server *server);
 
 #endif

@@ -13,16 +13,26 @@
 #include "shards/clock.h"
 #include "shards/config.h"
 #include "shards/conn.h"
+#include "shards/mailbox.h"
+#include "shards/run.h"
 #include "shards/server.h"
 #include "shards/stats.h"
 #include <pthread.h>
 #include <stdint.h>
 
 struct exec;   /* messages waiting and running (exec.h) */
+struct route;  /* taking in commands (route.h) */
 struct slowlog;
 struct latency;
 
+/* Runs for one shard, in order, being collected. */
+struct chain {
+    struct run *first, *last;
+};
+
 struct shard {
+    struct mailbox mailbox; /* producers push, the shard takes */
+
     /* fixed before it starts */
     struct server *server;
     unsigned id;
@@ -35,22 +45,36 @@ struct shard {
     struct keyspace *keyspace;
     const struct config *config;   /* in force on this shard */
     struct exec *exec;
+    struct route *route;
+    struct run_pool run_pool;
+    struct chain *outbox;          /* by shard: runs taken in during this phase */
+    struct chain *returns;         /* by home: runs executed during this turn */
     struct slowlog *slowlog;       /* slowlog.h: entries of connections at home here */
     struct latency *latency;       /* latency.h */
     struct conn *conns, *conns_last;
     uint32_t conn_count;
     struct conn *ready, *ready_last; /* connections with input to parse */
     struct conn *flush;              /* connections with output to send */
+    struct conn **monitors;          /* connections at home here in MONITOR (monitor.h) */
+    uint32_t monitors_cap;
+    struct conn *barriers;           /* connections whose barrier command may run */
+    struct op *barrier_op;         /* the barrier command running now (broadcast.c) */
+    bool broadcasting;             /* it has begun a broadcast */
+    struct timer cron;             /* every 100 ms */
+    uint64_t cron_runs;
+    uint64_t expire_pause_until_ns; /* active expiry may take a quarter of the time */
     uint64_t now_ns;               /* monotonic, read once a turn */
     int64_t now_ms;                /* unix, read once a turn */
     uint32_t lru_clock;
 
     /* its own thread writes, all may read relaxed */
+    _Alignas(64) _Atomic(const struct command *) running; /* for the crash report */
     struct mem_counter memory;
     struct shard_stats stats;
+    _Atomic uint32_t monitor_count;  /* of monitors */
 };
 
-/* --- broadcast: a function on every shard, at one place in the order ------------------------
+/* --- broadcast: a function on every shard ----------------------------------------------------
  * For a command that runs at home (ROUTE_BARRIER) and needs all shards: part() runs on each
  * shard's thread, the home's own included; when all are through, done() runs at home and writes
  * the reply to c->out. c is valid again in done() (the same command's call, rebuilt). ctx is the
@@ -64,6 +88,15 @@ void broadcast(struct call *c, broadcast_part *part, broadcast_done *done, void 
 void broadcast_note(struct shard *from, broadcast_part *part, void *ctx);
 /* Runs fn on one shard's thread. Any shard's thread may call it. */
 void shard_note(struct shard *from, struct shard *to, broadcast_part *fn, void *ctx);
+
+/* Runs the note that a message is (exec.c). */
+void note_run(struct shard *s, struct message *message);
+/* Pushes a message and wakes the receiver if it sleeps. */
+void shard_send(struct shard *from, struct shard *to, struct message *message);
+
+struct shard *shard_new(struct server *server, unsigned id);
+/* The thread's main function; returns when the server stops. */
+void *shard_main(void *shard);
 
 /* Ends the process in order: all shards leave their loops, main() exits with code. Any thread,
  * and signal handlers. */

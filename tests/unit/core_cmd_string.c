@@ -43,6 +43,7 @@ TestSuite(string, .init = setup, .fini = teardown);
 #define NOT_FLOAT "-ERR value is not a valid float\r\n"
 #define WRONG_TYPE "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"
 #define TOO_LONG "-ERR string exceeds maximum allowed size (proto-max-bulk-len)\r\n"
+#define NO_MEMORY "-OOM not enough memory for a string of that size\r\n"
 #define BAD_EXPIRE(name) "-ERR invalid expire time in '" name "' command\r\n"
 #define NIL "$-1\r\n"
 
@@ -280,6 +281,37 @@ Test(string, parts_of_several_keys)
     READS("MGET a b", "*2\r\n$1\r\n1\r\n$1\r\ny\r\n");
 }
 
+Test(string, keys_of_two_shards)
+{
+    struct keyspace *other = keyspace_new(&h->settings);
+    struct keyspace view;
+    keyspace_db_prepare(other, 0);
+    keyspace_view_init(&view, other);
+    struct keyspace *const views[] = {h->ks, &view};
+
+    struct slice argv[] = {slice_str("MSETNX"), slice_str("a"), slice_str("x"),
+                           slice_str("b"),      slice_str("y")};
+    struct reply out;
+    struct call c = {.ks = h->ks, .argv = argv, .argc = 5, .out = &out, .now_ms = h->now_ms,
+                     .command = harness_find(argv[0], NULL), .views = views};
+    struct key keys[2] = {call_key(&c, "a", 1), call_key(&c, "b", 1)};
+    keys[0].arg = 1;
+    keys[1].arg = 3;
+    keys[1].shard = 1;
+    c.keys = keys;
+    c.nkeys = 2;
+    reply_init(&out, 2);
+    c.command->run(&c);
+    c.command->run(&c); /* and finds both of them there */
+    reply_clear(&out);
+    keyspace_view_settle(&view, 0, &keys[1].slot, 1);
+    keyspace_view_free(&view);
+    cr_assert_eq(c.dirty, 2);
+    cr_assert_eq(keyspace_size(h->ks, 0), 1);
+    cr_assert_eq(keyspace_size(other, 0), 1);
+    keyspace_destroy(other);
+}
+
 Test(string, append)
 {
     WRITES("APPEND k 10", ":2\r\n", 1, "new k|append k|");
@@ -352,13 +384,13 @@ Test(string, a_gap_in_old_room_is_zeroed)
 Test(string, no_memory_is_an_error)
 {
     h->settings.proto_max_bulk_len = INT64_MAX;
-    READS("SETRANGE k 1000000000000000000 v", "-OOM not enough memory for a string of that size\r\n");
+    READS("SETRANGE k 1000000000000000000 v", NO_MEMORY);
     cr_assert_null(peek("k"));
     harness_line(h, "SET k v");
-    READS("SETRANGE k 1000000000000000000 v", "-OOM not enough memory for a string of that size\r\n");
+    READS("SETRANGE k 1000000000000000000 v", NO_MEMORY);
     READS("GET k", "$1\r\nv\r\n");
     harness_line(h, "APPEND k w");
-    READS("SETRANGE k 1000000000000000000 v", "-OOM not enough memory for a string of that size\r\n");
+    READS("SETRANGE k 1000000000000000000 v", NO_MEMORY);
     READS("GET k", "$2\r\nvw\r\n");
 }
 
@@ -519,7 +551,8 @@ Test(string, lcs)
     READS("LCS a", "-ERR wrong number of arguments for 'lcs' command\r\n");
     h->resp = 3;
     READS("LCS n n IDX",
-          "%2\r\n$7\r\nmatches\r\n*1\r\n*2\r\n*2\r\n:0\r\n:2\r\n*2\r\n:0\r\n:2\r\n$3\r\nlen\r\n:3\r\n");
+          "%2\r\n$7\r\nmatches\r\n*1\r\n*2\r\n*2\r\n:0\r\n:2\r\n*2\r\n:0\r\n:2\r\n"
+          "$3\r\nlen\r\n:3\r\n");
 }
 
 Test(string, lcs_has_limits)

@@ -4,6 +4,7 @@
 #include "core/mem.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 enum { WORDS = 32 };
 

@@ -90,7 +90,9 @@ Test(num, doubles)
     cr_assert(num_parse_double("-0", 2, &v) && v == 0 && signbit(v));
     cr_assert(is_double("4.9e-324", 4.9e-324), "denormal numbers are numbers");
 
-    static const char *const bad[] = {"", " 1", "1 ", "nan", "1e400", "-1e400", "1e-400", "x", "1,5"};
+    static const char *const bad[] = {
+        "", " 1", "1 ", "nan", "1e400", "-1e400", "1e-400", "x", "1,5",
+    };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         cr_assert(!num_parse_double(bad[i], strlen(bad[i]), &v), "%s", bad[i]);
     }

@@ -36,7 +36,7 @@ static const struct settings default_settings = {
 struct harness *harness_new(void)
 {
     static const uint8_t seed[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
-    if (!mem_thread_counter) { /* once per thread, never freed: its readers may outlive the thread */
+    if (!mem_thread_counter) { /* never freed: it is counted after the thread is gone */
         struct mem_counter *counter = aligned_alloc(64, sizeof *counter);
         memset(counter, 0, sizeof *counter);
         mem_thread_register(counter);

@@ -1,0 +1,442 @@
+/* exec.c - one pass over what has arrived and what waits (see exec.h). */
+#include "shards/exec.h"
+#include "shards/latency.h"
+#include <assert.h>
+
+enum { PREFETCH_OPS = 32 };
+
+struct exec *exec_new(void)
+{
+    return mem_alloc_zero(sizeof(struct exec));
+}
+
+void exec_free(struct exec *x)
+{
+    mem_free(x->chains);
+    mem_free(x);
+}
+
+bool exec_must_not_sleep(const struct exec *x)
+{
+    return x->waits_for_horizon || x->done.first != NULL || x->local.first != NULL;
+}
+
+bool exec_may_touch(void *shard, uint16_t slot)
+{
+    const struct shard *s = shard;
+    return s->exec->held[slot] == 0;
+}
+
+static void chain_append(struct chain *chain, struct run *run)
+{
+    run->next = NULL;
+    if (chain->last != NULL) {
+        chain->last->next = run;
+    } else {
+        chain->first = run;
+    }
+    chain->last = run;
+}
+
+/* --- conflicts ------------------------------------------------------------------------------ */
+
+static void mark_waiting(struct exec *x, const struct run *run)
+{
+    x->marked = true;
+    for (const struct op *op = run->at; op != NULL; op = op->run_next) {
+        if (op->flags & OP_WHOLE) {
+            x->marked_all = true;
+        }
+        for (uint32_t i = 0; i < op->nkeys; i++) {
+            x->mark[op->keys[i].slot] = x->pass;
+        }
+    }
+}
+
+static bool conflicts(const struct exec *x, const struct op *op)
+{
+    if (op->flags & OP_HELD) {
+        return false; /* it is the one that holds */
+    }
+    if (x->marked_all || (op->flags & OP_WHOLE)) {
+        return true; /* called only when something is marked or held */
+    }
+    for (uint32_t i = 0; i < op->nkeys; i++) {
+        uint16_t slot = op->keys[i].slot;
+        if (x->mark[slot] == x->pass || x->held[slot] != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- running -------------------------------------------------------------------------------- */
+
+void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace *const *views)
+{
+    struct call c = {
+        .command = op->command,
+        .ks = s->keyspace,
+        .views = views,
+        .argv = op->argv,
+        .keys = op->keys,
+        .argc = op->argc,
+        .nkeys = op->nkeys,
+        .flags = ((op->flags & OP_PART) && op->group->lend == NULL ? CALL_PART : 0) |
+                 (op->flags & OP_NO_TOUCH ? CALL_NO_TOUCH : 0),
+        .db = op->db,
+        .out = out,
+        .now_ms = s->now_ms,
+        .marks = op->marks,
+        .marks_cap = op->marks_cap,
+        .marked_bytes_ = out->total_bytes,
+        .slot_begin = s->slot_begin,
+        .slot_end = s->slot_end,
+        .host = s,
+    };
+    size_t bytes = out->total_bytes;
+    uint32_t errors = out->errors;
+    out->resp = op->resp;
+    out->muted = op->flags & OP_MUTED;
+    atomic_store_explicit(&s->running, op->command, memory_order_relaxed);
+    uint64_t start = clock_ticks();
+    op->command->run(&c);
+    op->ticks = clock_ticks() - start;
+    out->muted = false;
+    op->reply_bytes = out->total_bytes - bytes;
+    op->weight = c.weight;
+    op->marks = c.marks;
+    op->marks_count = c.marks_count;
+    if (out->errors != errors) {
+        op->flags |= OP_FAILED;
+        stats_error(s, out->error_code);
+    }
+    counter_add(&s->stats.executed, 1);
+}
+
+/* --- lending -------------------------------------------------------------------------------- */
+
+static struct lend_part *lend_part_of(struct lend *lend, const struct op *op)
+{
+    for (uint32_t i = 0; i < lend->nparts; i++) {
+        if (lend->parts[i].op == op) {
+            return &lend->parts[i];
+        }
+    }
+    assert(!"a part belongs to its group");
+    return NULL;
+}
+
+static void slots_hold(struct exec *x, const struct op *op)
+{
+    for (uint32_t i = 0; i < op->nkeys; i++) {
+        if (x->held[op->keys[i].slot]++ == 0) {
+            x->holds++;
+        }
+    }
+}
+
+static void slots_let_go(struct exec *x, const struct op *op)
+{
+    for (uint32_t i = 0; i < op->nkeys; i++) {
+        assert(x->held[op->keys[i].slot] > 0);
+        if (--x->held[op->keys[i].slot] == 0) {
+            x->holds--;
+        }
+    }
+}
+
+/* The part's turn has come: from now on its slots are out of reach for everybody else here. */
+static void lend_hold(struct shard *s, struct op *op)
+{
+    struct lend *lend = op->group->lend;
+    struct lend_part *part = lend_part_of(lend, op);
+    slots_hold(s->exec, op);
+    op->flags |= OP_HELD;
+    for (int db = 0; db < s->keyspace->databases; db++) {
+        keyspace_db_prepare(s->keyspace, db);
+    }
+    if (op != lend->runner_op) {
+        keyspace_view_init(&part->view, s->keyspace);
+    }
+    struct shard *runner = s->server->shards[lend->runner];
+    if (atomic_fetch_sub_explicit(&lend->missing, 1, memory_order_acq_rel) == 1) {
+        if (runner == s) {
+            lend->may_go = true;
+        } else {
+            shard_send(s, runner, &lend->ready);
+        }
+    }
+}
+
+static void lend_run(struct shard *s, struct run *run, struct op *op)
+{
+    struct lend *lend = op->group->lend;
+    for (uint32_t i = 0; i < lend->nparts; i++) {
+        struct lend_part *part = &lend->parts[i];
+        lend->views[part->shard] = part->op == op ? s->keyspace : &part->view;
+    }
+    /* The runner sees all keys of the command, in their order: those of the head. */
+    struct op *head = op->group->head;
+    struct key *own_keys = op->keys;
+    uint32_t own_nkeys = op->nkeys;
+    op->keys = head->keys;
+    op->nkeys = head->nkeys;
+    exec_op(s, op, &run->reply, lend->views);
+    op->keys = own_keys;
+    op->nkeys = own_nkeys;
+    for (uint32_t i = 0; i < lend->nparts; i++) {
+        struct lend_part *part = &lend->parts[i];
+        if (part->op != op) {
+            shard_send(s, s->server->shards[part->shard], &part->release);
+        }
+    }
+    slots_let_go(s->exec, op);
+    op->flags &= ~(uint32_t)OP_HELD;
+}
+
+/* The owner gets its slots back. */
+static void lend_released(struct shard *s, struct lend_part *part)
+{
+    struct op *op = part->op;
+    uint16_t slots[64];
+    uint32_t i = 0;
+    while (i < op->nkeys) {
+        int n = 0;
+        while (i < op->nkeys && n < 64) {
+            slots[n++] = op->keys[i++].slot;
+        }
+        for (int db = 0; db < s->keyspace->databases; db++) {
+            keyspace_view_settle(&part->view, db, slots, n);
+        }
+    }
+    keyspace_view_free(&part->view);
+    slots_let_go(s->exec, op);
+    op->flags &= ~(uint32_t)OP_HELD;
+    op->run->at = op->run_next;
+}
+
+/* False while the command still waits for others. */
+static bool run_lend_op(struct shard *s, struct run *run, struct op *op)
+{
+    struct lend *lend = op->group->lend;
+    if (!(op->flags & OP_HELD)) {
+        lend_hold(s, op);
+    }
+    if (op != lend->runner_op || !lend->may_go) {
+        return false; /* READY or RELEASE will come */
+    }
+    lend_run(s, run, op);
+    return true;
+}
+
+/* --- the pass ------------------------------------------------------------------------------- */
+
+/* The batch is known before the first command runs: load slot headers, then buckets, then
+ * entries, each while the others are under way. */
+static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
+{
+    const struct op *ahead[PREFETCH_OPS];
+    uint32_t n = 0;
+    while (run != NULL && n < PREFETCH_OPS) {
+        for (; op != NULL && n < PREFETCH_OPS; op = op->run_next) {
+            ahead[n++] = op;
+        }
+        run = run->next;
+        op = run != NULL ? run->at : NULL;
+    }
+    s->exec->prefetched = n;
+    if ((n == 1 && ahead[0]->nkeys <= 1) || s->exec->holds > 0) {
+        return; /* nothing to overlap; or tables that a borrower may be changing */
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t k = 0; k < ahead[i]->nkeys; k++) {
+            keyspace_prefetch_table(s->keyspace, ahead[i]->db, &ahead[i]->keys[k]);
+        }
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t k = 0; k < ahead[i]->nkeys; k++) {
+            keyspace_prefetch_bucket(s->keyspace, ahead[i]->db, &ahead[i]->keys[k]);
+        }
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t k = 0; k < ahead[i]->nkeys; k++) {
+            keyspace_prefetch_entry(s->keyspace, ahead[i]->db, &ahead[i]->keys[k]);
+        }
+    }
+}
+
+/* True when the whole run is done. */
+static bool run_proceed(struct shard *s, struct run *run)
+{
+    struct exec *x = s->exec;
+    if (run->stamp > x->now) {
+        x->waits_for_horizon = true;
+        return false; /* I3 */
+    }
+    if (!(run->flags & RUN_FREE) && run->stamp >= x->horizon) {
+        x->waits_for_horizon = true;
+        return false;
+    }
+    while (run->at != NULL) {
+        struct op *op = run->at;
+        if ((x->marked || x->holds > 0) && conflicts(x, op)) {
+            return false;
+        }
+        if (x->prefetched == 0) {
+            prefetch_ahead(s, run, op);
+        }
+        x->prefetched--;
+        if (op->group != NULL && op->group->lend != NULL) {
+            if (!run_lend_op(s, run, op)) {
+                return false;
+            }
+        } else {
+            exec_op(s, op, run->flags & RUN_DIRECT ? &run->conn->out : &run->reply, NULL);
+        }
+        run->at = op->run_next;
+    }
+    return true;
+}
+
+static void run_finished(struct shard *s, struct run *run)
+{
+    if (run->home == s->id) {
+        chain_append(&s->exec->done, run);
+    } else {
+        chain_append(&s->returns[run->home], run);
+        counter_add(&s->stats.remote, 1);
+    }
+}
+
+static void pass(struct shard *s)
+{
+    struct exec *x = s->exec;
+    x->pass++;
+    x->marked = x->marked_all = false;
+    x->waits_for_horizon = false;
+    x->prefetched = 0;
+    struct run **link = &x->waiting;
+    while (*link != NULL) {
+        struct run *run = *link;
+        if (run_proceed(s, run)) {
+            *link = run->next;
+            run_finished(s, run);
+        } else {
+            mark_waiting(x, run); /* I2 */
+            counter_add(&s->stats.waited, 1);
+            link = &run->next;
+        }
+    }
+}
+
+/* --- taking --------------------------------------------------------------------------------- */
+
+static bool run_before(const struct run *a, const struct run *b)
+{
+    return a->stamp != b->stamp ? a->stamp < b->stamp : a->home < b->home;
+}
+
+static void chains_add(struct exec *x, struct run *first)
+{
+    if (x->chains_count == x->chains_cap) {
+        x->chains_cap = x->chains_cap > 0 ? x->chains_cap * 2 : 64;
+        x->chains = mem_realloc(x->chains, x->chains_cap * sizeof *x->chains);
+    }
+    /* Nearly sorted already: mailboxes keep the order of pushes. */
+    uint32_t i = x->chains_count++;
+    while (i > 0 && run_before(first, x->chains[i - 1])) {
+        x->chains[i] = x->chains[i - 1];
+        i--;
+    }
+    x->chains[i] = first;
+}
+
+static void take(struct shard *s)
+{
+    struct exec *x = s->exec;
+    struct message *m = mailbox_take_sc(&s->mailbox);
+    while (m != NULL) {
+        struct message *next = message_next(m);
+        switch (m->kind) {
+        case MESSAGE_RUNS:
+            chains_add(x, (struct run *)m);
+            break;
+        case MESSAGE_RETURNS:
+            for (struct run *run = (struct run *)m; run != NULL;) {
+                struct run *after = run->next;
+                chain_append(&x->done, run);
+                run = after;
+            }
+            break;
+        case MESSAGE_READY:
+            ((struct lend *)((char *)m - offsetof(struct lend, ready)))->may_go = true;
+            break;
+        case MESSAGE_RELEASE:
+            lend_released(s, (struct lend_part *)((char *)m - offsetof(struct lend_part, release)));
+            break;
+        case MESSAGE_NOTE:
+            note_run(s, m);
+            break;
+        }
+        m = next;
+    }
+}
+
+/* Merges the chains, sorted, into the waiting list. */
+static void merge_chains(struct exec *x)
+{
+    struct run **link = &x->waiting;
+    for (uint32_t i = 0; i < x->chains_count; i++) {
+        struct run *first = x->chains[i], *last = first;
+        while (*link != NULL && !run_before(first, *link)) {
+            link = &(*link)->next;
+        }
+        while (last->next != NULL) {
+            last = last->next;
+        }
+        last->next = *link;
+        *link = first;
+        link = &last->next;
+    }
+    x->chains_count = 0;
+}
+
+static void send_returns(struct shard *s)
+{
+    struct server *server = s->server;
+    for (unsigned home = 0; home < server->shard_count; home++) {
+        struct chain *chain = &s->returns[home];
+        if (chain->first != NULL) {
+            chain->first->message.kind = MESSAGE_RETURNS;
+            shard_send(s, server->shards[home], &chain->first->message);
+            *chain = (struct chain){NULL, NULL};
+        }
+    }
+}
+
+void exec_turn(struct shard *s)
+{
+    struct exec *x = s->exec;
+    if (s->server->shard_count == 1) {
+        x->horizon = x->now = UINT64_MAX;
+    } else if (x->waiting != NULL || x->local.first != NULL || !mailbox_empty(&s->mailbox)) {
+        x->horizon = order_horizon(&s->server->order, x->horizon, &x->now);
+    } else {
+        return;
+    }
+    take(s); /* after the phases were read */
+    if (x->local.first != NULL) {
+        chains_add(x, x->local.first);
+        x->local = (struct chain){NULL, NULL};
+    }
+    merge_chains(x);
+    if (x->waiting != NULL) {
+        pass(s);
+        if (s->server->shard_count > 1) {
+            send_returns(s);
+        }
+    } else {
+        x->waits_for_horizon = false;
+    }
+}

@@ -1,0 +1,52 @@
+/* exec.h - running what has arrived, in the one order (order.h, DESIGN.md section 3).
+ *
+ *   mailbox ──take──► sort by stamp ─┐
+ *   own phase ──────────────────────►├─► one pass, oldest first: run, or leave waiting
+ *   still waiting ──────────────────►┘
+ *
+ * An ordered run may start when its stamp is below the horizon. A free run may start at once. Both
+ * wait behind whatever older one waits here and concerns the same slot, and behind slots that are
+ * held (lent to another shard).
+ *
+ * I1  waiting is sorted by (stamp, home); a run leaves it when all its ops are done.
+ * I2  During a pass, marks cover exactly the slots of the runs left waiting so far: all of them
+ *     are older than the run in hand.
+ * I3  A run newer than T (the clock read before the take) is not touched.
+ *
+ * Owner: the shard's thread.
+ */
+#ifndef ASHLAR_SHARDS_EXEC_H
+#define ASHLAR_SHARDS_EXEC_H
+
+#include "shards/run.h"
+#include "shards/shard.h"
+#include <stdint.h>
+
+struct exec {
+    struct run *waiting;     /* I1 */
+    uint64_t horizon, now;   /* of this turn; now: T */
+    bool waits_for_horizon;  /* somebody else's phase must close: do not sleep */
+    bool marked, marked_all; /* any mark in this pass; one that covers the whole shard */
+    uint32_t pass;           /* number of the pass: mark[slot] == pass means marked */
+    uint32_t holds;          /* slots held, counted with repetition */
+    uint32_t prefetched;     /* ops ahead whose memory is on its way */
+    struct chain local;      /* own runs of the phase that just closed */
+    struct chain done;       /* runs at home here that are done */
+    struct run **chains;     /* scratch: chains taken in this turn */
+    uint32_t chains_count, chains_cap;
+    uint32_t mark[SLOT_COUNT];
+    uint16_t held[SLOT_COUNT]; /* how many ops hold the slot: 0 or 1 */
+};
+
+struct exec *exec_new(void);
+void exec_free(struct exec *x);
+/* Takes the mailbox, runs what may run, sends back what is done. */
+void exec_turn(struct shard *s);
+/* True when the shard has something to do that no message will announce. */
+bool exec_must_not_sleep(const struct exec *x);
+/* For the keyspace's background work: the slot is here and nobody has borrowed it. */
+bool exec_may_touch(void *shard, uint16_t slot);
+/* Runs one command on this thread: the call of op is built, timed and counted. */
+void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace *const *views);
+
+#endif

@@ -1,0 +1,276 @@
+/* group.c - building groups and combining their replies (see group.h). */
+#include "shards/group.h"
+#include "core/num.h"
+#include "shards/route.h"
+#include <assert.h>
+#include <stdlib.h>
+
+/* --- building -------------------------------------------------------------------------------- */
+
+static struct group *group_new(struct shard *s, struct conn *conn, const struct command *cmd,
+                               const struct slice *argv, uint32_t argc, struct run *memory,
+                               uint32_t nparts)
+{
+    struct op *head = route_op_new(s, memory, conn, cmd, route_copy_argv(s, memory, argv, argc), argc);
+    struct group *group = run_alloc(&s->run_pool, memory, sizeof *group);
+    *group = (struct group){.head = head, .missing = nparts};
+    group->parts = run_alloc(&s->run_pool, memory, nparts * sizeof *group->parts);
+    head->group = group;
+    head->flags |= OP_HEAD;
+    head->run = memory;
+    memory->undrained++;
+    s->route->groups = true;
+    counter_add(&s->stats.groups, 1);
+    return group;
+}
+
+static struct op *part_new(struct shard *s, struct conn *conn, struct group *group, unsigned shard,
+                           uint32_t nkeys)
+{
+    const struct op *head = group->head;
+    struct run *run = route_run_to(s, conn, shard);
+    struct op *op = route_op_new(s, run, conn, head->command, head->argv, head->argc);
+    op->flags |= OP_PART;
+    op->flags &= ~(uint32_t)OP_MUTED; /* the head is muted: parts must report */
+    op->group = group;
+    if (nkeys > 0) {
+        op->keys = run_alloc(&s->run_pool, run, nkeys * sizeof *op->keys);
+        if (head->command->apart == APART_EACH_KEY) {
+            op->marks = run_alloc(&s->run_pool, run, nkeys * sizeof *op->marks);
+            op->marks_cap = nkeys;
+        }
+    }
+    run_append(run, op);
+    group->parts[group->nparts++] = op;
+    return op;
+}
+
+static void lend_new(struct shard *s, struct group *group, struct run *memory, struct op *runner)
+{
+    struct run_pool *pool = &s->run_pool;
+    struct lend *lend = run_alloc(pool, memory, sizeof *lend);
+    memset(lend, 0, sizeof *lend);
+    lend->ready.kind = MESSAGE_READY;
+    atomic_init(&lend->missing, group->nparts);
+    lend->runner = runner->run->shard;
+    lend->runner_op = runner;
+    lend->nparts = group->nparts;
+    lend->views = run_alloc(pool, memory, s->server->shard_count * sizeof *lend->views);
+    memset(lend->views, 0, s->server->shard_count * sizeof *lend->views);
+    lend->parts = run_alloc(pool, memory, group->nparts * sizeof *lend->parts);
+    memset(lend->parts, 0, group->nparts * sizeof *lend->parts);
+    for (uint32_t i = 0; i < group->nparts; i++) {
+        lend->parts[i].release.kind = MESSAGE_RELEASE;
+        lend->parts[i].op = group->parts[i];
+        lend->parts[i].shard = group->parts[i]->run->shard;
+    }
+    group->lend = lend;
+}
+
+/* Keys per shard, into the route's scratch; returns how many shards. */
+static uint32_t count_shards(struct shard *s, const struct key *keys, uint32_t nkeys)
+{
+    struct route *r = s->route;
+    uint32_t shards = 0;
+    for (uint32_t i = 0; i < nkeys; i++) {
+        struct route_slot *slot = &r->run_of[keys[i].shard];
+        if (slot->part_keys++ == 0) {
+            shards++;
+        }
+    }
+    return shards;
+}
+
+void group_by_keys(struct shard *s, struct conn *conn, const struct command *cmd,
+                   const struct slice *argv, uint32_t argc, const struct key *keys,
+                   uint32_t nkeys)
+{
+    struct route *r = s->route;
+    uint32_t nparts = count_shards(s, keys, nkeys), most = 0;
+    struct run *memory = route_run_to(s, conn, keys[0].shard);
+    struct group *group = group_new(s, conn, cmd, argv, argc, memory, nparts);
+    struct op *runner = NULL;
+    for (uint32_t i = 0; i < nkeys; i++) {
+        struct route_slot *slot = &r->run_of[keys[i].shard];
+        if (slot->part_keys > 0) { /* the first of its keys */
+            uint32_t n = slot->part_keys;
+            slot->part = part_new(s, conn, group, keys[i].shard, n);
+            slot->part_keys = 0;
+            if (n > most) {
+                most = n;
+                runner = slot->part;
+            }
+        }
+        slot->part->keys[slot->part->nkeys++] = keys[i];
+    }
+    struct op *head = group->head;
+    head->keys = run_alloc(&s->run_pool, memory, nkeys * sizeof *head->keys);
+    memcpy(head->keys, keys, nkeys * sizeof *head->keys);
+    head->nkeys = nkeys;
+    if (cmd->apart == APART_LEND) {
+        lend_new(s, group, memory, runner);
+    }
+    route_conn_append(conn, head);
+}
+
+void group_on_all(struct shard *s, struct conn *conn, const struct command *cmd,
+                  const struct slice *argv, uint32_t argc)
+{
+    unsigned shards = s->server->shard_count;
+    struct run *memory = route_run_to(s, conn, s->id);
+    struct group *group = group_new(s, conn, cmd, argv, argc, memory, shards);
+    for (unsigned i = 0; i < shards; i++) {
+        struct op *op = part_new(s, conn, group, i, 0);
+        op->flags |= OP_WHOLE;
+    }
+    route_conn_append(conn, group->head);
+}
+
+/* --- combining ------------------------------------------------------------------------------- */
+
+static void drop_reply(struct op *op)
+{
+    reply_consume(&op->run->reply, op->reply_bytes);
+    op->reply_bytes = 0;
+}
+
+static void take_reply(struct op *op, struct reply *out)
+{
+    reply_move(out, &op->run->reply, op->reply_bytes);
+    op->reply_bytes = 0;
+}
+
+/* A part that failed speaks for all. */
+static bool reply_of_failed(struct group *group, struct reply *out)
+{
+    for (uint32_t i = 0; i < group->nparts; i++) {
+        if (group->parts[i]->flags & OP_FAILED) {
+            take_reply(group->parts[i], out);
+            return true;
+        }
+    }
+    return false;
+}
+
+static int64_t integer_of(struct op *op)
+{
+    struct iovec iov;
+    int64_t v = 0;
+    /* ":<digits>\r\n", never cut (reply.h I2) */
+    int n = reply_iovec(&op->run->reply, &iov, 1);
+    assert(n == 1 && iov.iov_len >= op->reply_bytes && *(char *)iov.iov_base == ':');
+    (void)n;
+    bool ok = num_parse_int((char *)iov.iov_base + 1, op->reply_bytes - 3, &v);
+    assert(ok);
+    (void)ok;
+    return v;
+}
+
+static void reply_sum(struct group *group, struct reply *out)
+{
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < group->nparts; i++) {
+        sum += integer_of(group->parts[i]);
+        drop_reply(group->parts[i]);
+    }
+    reply_int(out, sum);
+}
+
+/* The parts' elements, put into the order of the keys. */
+static void reply_each_key(struct group *group, struct reply *out)
+{
+    const struct op *head = group->head;
+    reply_array(out, head->nkeys);
+    for (uint32_t i = 0; i < group->nparts; i++) {
+        group->parts[i]->nkeys = 0; /* from here on: elements taken */
+    }
+    for (uint32_t k = 0; k < head->nkeys; k++) {
+        uint32_t i = 0;
+        while (group->parts[i]->run->shard != head->keys[k].shard) {
+            i++;
+        }
+        struct op *part = group->parts[i];
+        assert(part->nkeys < part->marks_count);
+        uint32_t bytes = part->marks[part->nkeys++];
+        reply_move(out, &part->run->reply, bytes);
+        part->reply_bytes -= bytes;
+    }
+}
+
+static void reply_concat(struct group *group, struct reply *out)
+{
+    size_t elements = 0;
+    for (uint32_t i = 0; i < group->nparts; i++) {
+        elements += group->parts[i]->marks_count;
+    }
+    reply_array(out, elements);
+    for (uint32_t i = 0; i < group->nparts; i++) {
+        take_reply(group->parts[i], out);
+    }
+}
+
+static void reply_any(struct group *group, struct reply *out)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < group->nparts; i++) {
+        sum += group->parts[i]->weight;
+    }
+    uint64_t pick = sum > 0 ? ((uint64_t)random() << 31 | (uint64_t)random()) % sum : 0;
+    struct op *chosen = NULL;
+    for (uint32_t i = 0; i < group->nparts && chosen == NULL; i++) {
+        struct op *part = group->parts[i];
+        if (sum == 0 || pick < part->weight) {
+            chosen = part;
+        } else {
+            pick -= part->weight;
+        }
+    }
+    take_reply(chosen, out);
+}
+
+void group_reply(struct group *group, struct reply *out)
+{
+    struct op *head = group->head;
+    uint32_t errors = out->errors;
+    for (uint32_t i = 0; i < group->nparts; i++) {
+        head->ticks += group->parts[i]->ticks;
+    }
+    if (group->lend != NULL) {
+        take_reply(group->lend->runner_op, out);
+        head->flags |= group->lend->runner_op->flags & OP_FAILED;
+    } else if (reply_of_failed(group, out)) {
+        head->flags |= OP_FAILED;
+    } else {
+        switch (head->command->apart) {
+        case APART_SUM:
+            reply_sum(group, out);
+            break;
+        case APART_OK:
+            reply_ok(out);
+            break;
+        case APART_EACH_KEY:
+            reply_each_key(group, out);
+            break;
+        case APART_CONCAT:
+            reply_concat(group, out);
+            break;
+        case APART_ANY:
+            reply_any(group, out);
+            break;
+        case APART_LEND:
+            assert(!"has a lend");
+        }
+    }
+    out->errors = errors; /* counted where they arose */
+    group_discard(group);
+}
+
+void group_discard(struct group *group)
+{
+    for (uint32_t i = 0; i < group->nparts; i++) {
+        drop_reply(group->parts[i]);
+        if (group->head->command->apart == APART_CONCAT) {
+            mem_free(group->parts[i]->marks); /* grown by call_mark() */
+        }
+    }
+}

@@ -1,0 +1,97 @@
+/* mailbox.h - the way into a shard.
+ *
+ * Any thread pushes messages, one thread (the shard) takes them, all at once. Pushes have one
+ * total order; a take returns everything pushed before it, oldest first. On that the order
+ * between connections is built (order.h).
+ *
+ *   producers ──push──► [newest … oldest] ──take──► oldest … newest
+ *
+ * I1  If push(a) returned before push(b) was called, a is taken no later than b, and before b.
+ * I2  A shard that sleeps is woken at least once for any number of pushes: the sleeper declares
+ *     itself, fences, and looks once more; the producer pushes, fences, and looks for a sleeper.
+ *     One of the two sees the other.
+ *
+ * The stack is Concurrency Kit's (unbounded pushers, one popper of everything), the one of its
+ * structures that never waits for a preempted producer.
+ */
+#ifndef ASHLAR_SHARDS_MAILBOX_H
+#define ASHLAR_SHARDS_MAILBOX_H
+
+#include <ck_stack.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+enum message_kind {
+    MESSAGE_RUNS,    /* a chain of runs to execute (struct run), all with one stamp and home */
+    MESSAGE_RETURNS, /* a chain of runs that are done, back to their home */
+    MESSAGE_READY,   /* lending: all parts hold, the runner may go (struct lend) */
+    MESSAGE_RELEASE, /* lending: a part's slots come back (struct lend_part) */
+    MESSAGE_NOTE,    /* a function to call (struct note) */
+};
+
+struct message {
+    ck_stack_entry_t link;
+    enum message_kind kind;
+};
+
+struct mailbox {
+    _Alignas(64) ck_stack_t stack;       /* producers write */
+    _Alignas(64) _Atomic bool sleeping;  /* the owner sets, whoever wakes it clears */
+};
+
+static inline void mailbox_init(struct mailbox *m)
+{
+    ck_stack_init(&m->stack);
+    atomic_init(&m->sleeping, false);
+}
+
+/* Any thread. True when the caller must wake the owner. */
+static inline bool mailbox_push_mp(struct mailbox *m, struct message *msg)
+{
+    ck_stack_push_upmc(&m->stack, &msg->link);
+    atomic_thread_fence(memory_order_seq_cst); /* I2 */
+    return atomic_load_explicit(&m->sleeping, memory_order_relaxed) &&
+           atomic_exchange(&m->sleeping, false);
+}
+
+/* Owner. Everything pushed so far, oldest first, linked by message_next(); NULL when empty. */
+static inline struct message *mailbox_take_sc(struct mailbox *m)
+{
+    ck_stack_entry_t *entry = ck_stack_batch_pop_upmc(&m->stack), *oldest = NULL;
+    while (entry != NULL) {
+        ck_stack_entry_t *next = entry->next;
+        entry->next = oldest;
+        oldest = entry;
+        entry = next;
+    }
+    return (struct message *)oldest;
+}
+
+static inline struct message *message_next(const struct message *msg)
+{
+    return (struct message *)msg->link.next;
+}
+
+static inline bool mailbox_empty(const struct mailbox *m)
+{
+    return ck_pr_load_ptr(&m->stack.head) == NULL;
+}
+
+/* Owner: declares that it is going to sleep. False (and awake) when there is something to take. */
+static inline bool mailbox_sleep_sc(struct mailbox *m)
+{
+    atomic_store(&m->sleeping, true);
+    atomic_thread_fence(memory_order_seq_cst); /* I2 */
+    if (mailbox_empty(m)) {
+        return true;
+    }
+    atomic_store(&m->sleeping, false);
+    return false;
+}
+
+static inline void mailbox_awake_sc(struct mailbox *m)
+{
+    atomic_store(&m->sleeping, false);
+}
+
+#endif

@@ -1,0 +1,653 @@
+/* route.c - one phase of taking in commands (see route.h). Groups are in group.c. */
+#include "shards/route.h"
+#include "shards/broadcast.h"
+#include "shards/commands.h"
+#include "shards/exec.h"
+#include "shards/group.h"
+#include "shards/latency.h"
+#include "shards/monitor.h"
+#include "shards/slowlog.h"
+#include <assert.h>
+#include <stdlib.h>
+
+struct route *route_new(unsigned shards)
+{
+    struct route *r = mem_alloc_zero(sizeof *r);
+    r->run_of = mem_alloc_zero(shards * sizeof *r->run_of);
+    resp_parser_init(&r->parser);
+    return r;
+}
+
+void route_free(struct route *r)
+{
+    resp_parser_free(&r->parser);
+    mem_free(r->run_of);
+    mem_free(r->positions);
+    mem_free(r->keys);
+    mem_free(r);
+}
+
+/* --- runs of this connection in this phase --------------------------------------------------- */
+
+static struct run *run_start(struct shard *s, struct conn *conn, unsigned shard)
+{
+    struct run *run = run_new(&s->run_pool, s->id, shard, s->route->stamp, conn, conn->resp);
+    run->io_buf = conn->in_buf;
+    run->inbuf = conn->in_own;
+    if (run->io_buf != NULL) {
+        io_buf_hold(run->io_buf);
+    } else if (run->inbuf != NULL) {
+        run->inbuf->refs++;
+    }
+    return run;
+}
+
+struct run *route_run_to(struct shard *s, struct conn *conn, unsigned shard)
+{
+    struct route *r = s->route;
+    struct route_slot *slot = &r->run_of[shard];
+    if (slot->session == r->session) {
+        return slot->run;
+    }
+    struct run *run = run_start(s, conn, shard);
+    slot->session = r->session;
+    slot->run = run;
+    r->targets++;
+    r->last_target = run;
+    struct chain *out = &s->outbox[shard];
+    if (out->last != NULL) {
+        out->last->next = run;
+    } else {
+        out->first = run;
+    }
+    out->last = run;
+    return run;
+}
+
+static void conn_append(struct conn *conn, struct op *op)
+{
+    op->conn_next = NULL;
+    if (conn->last_op != NULL) {
+        conn->last_op->conn_next = op;
+    } else {
+        conn->first_op = op;
+    }
+    conn->last_op = op;
+    conn->in_flight++;
+}
+
+struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
+                        const struct command *cmd, const struct slice *argv, uint32_t argc)
+{
+    struct op *op = run_alloc(&s->run_pool, run, sizeof *op);
+    *op = (struct op){
+        .run = run,
+        .command = cmd,
+        .argv = argv,
+        .argc = argc,
+        .db = (uint16_t)conn->db,
+        .resp = conn->resp,
+        .flags = (conn->reply_mode == CONN_REPLY_ON ? 0 : OP_MUTED) |
+                 (conn->flags & CONN_NO_TOUCH ? OP_NO_TOUCH : 0),
+    };
+    return op;
+}
+
+const struct slice *route_copy_argv(struct shard *s, struct run *run, const struct slice *argv,
+                                    uint32_t argc)
+{
+    struct slice *copy = run_alloc(&s->run_pool, run, argc * sizeof *copy);
+    memcpy(copy, argv, argc * sizeof *copy);
+    return copy;
+}
+
+void route_conn_append(struct conn *conn, struct op *op)
+{
+    conn_append(conn, op);
+}
+
+/* --- commands at home ------------------------------------------------------------------------ */
+
+/* Where a reply of home's own goes: straight to the output when nothing is ahead of it, else into
+ * an op of its own that is done already. */
+static struct reply *home_reply(struct shard *s, struct conn *conn, const struct command *cmd)
+{
+    struct reply *out = &conn->out;
+    if (conn->in_flight > 0) {
+        struct run *run = run_start(s, conn, s->id);
+        run->flags |= RUN_DONE;
+        struct op *op = route_op_new(s, run, conn, cmd, NULL, 0);
+        op->flags |= OP_DONE;
+        run_append(run, op);
+        conn_append(conn, op);
+        s->route->home_queued = true;
+        out = &run->reply;
+    }
+    out->resp = conn->resp;
+    out->muted = conn->reply_mode != CONN_REPLY_ON;
+    return out;
+}
+
+static void home_reply_end(struct conn *conn, struct reply *out, size_t before)
+{
+    out->muted = false;
+    if (out == &conn->out) {
+        conn_output_ready(conn);
+    } else {
+        conn->last_op->reply_bytes = out->total_bytes - before;
+    }
+}
+
+static void reply_refusal(struct shard *s, struct conn *conn, const struct command *cmd,
+                          const char *text)
+{
+    struct reply *out = home_reply(s, conn, cmd);
+    size_t before = out->total_bytes;
+    reply_error(out, text);
+    stats_error(s, out->error_code);
+    if (cmd != NULL) {
+        counter_add(&s->stats.command[cmd->id].rejected, 1);
+    }
+    home_reply_end(conn, out, before);
+}
+
+static void run_at_home(struct shard *s, struct conn *conn, const struct command *cmd,
+                        const struct slice *argv, uint32_t argc)
+{
+    struct reply *out = home_reply(s, conn, cmd);
+    size_t before = out->total_bytes;
+    uint32_t errors = out->errors;
+    struct call c = {
+        .command = cmd, .ks = s->keyspace, .argv = argv, .argc = argc, .db = conn->db,
+        .out = out, .now_ms = s->now_ms, .host = conn,
+    };
+    uint64_t start = clock_ticks();
+    cmd->run(&c);
+    uint64_t ticks = clock_ticks() - start;
+    bool failed = out->errors != errors;
+    if (failed) {
+        stats_error(s, out->error_code);
+    }
+    home_reply_end(conn, out, before);
+    stats_record(s, cmd, ticks, failed);
+}
+
+static void queue_barrier(struct shard *s, struct conn *conn, const struct command *cmd,
+                          const struct slice *argv, uint32_t argc)
+{
+    struct run *run = run_start(s, conn, s->id);
+    struct op *op = route_op_new(s, run, conn, cmd, route_copy_argv(s, run, argv, argc), argc);
+    op->flags |= OP_BARRIER;
+    run_append(run, op);
+    conn_append(conn, op);
+    conn->flags |= CONN_STALLED;
+    s->route->home_queued = true;
+    conn_drain(conn); /* lists it when it is the first */
+}
+
+/* --- by keys --------------------------------------------------------------------------------- */
+
+static void key_fill(const struct server *server, struct key *k, const struct slice *argv,
+                     uint32_t arg)
+{
+    k->ptr = argv[arg].ptr;
+    k->len = (uint32_t)argv[arg].len;
+    k->arg = arg;
+    k->hash = hash_bytes(k->ptr, k->len);
+    k->slot = hash_slot(k->ptr, k->len);
+    k->shard = server->slot_shard[k->slot];
+}
+
+/* Keys of argv into the route's scratch; returns how many, negative when argv does not fit. */
+static int find_keys(struct shard *s, const struct command *cmd, const struct slice *argv,
+                     uint32_t argc)
+{
+    struct route *r = s->route;
+    if (r->keys_cap < argc) {
+        r->keys_cap = argc < 64 ? 64 : argc;
+        r->keys = mem_realloc(r->keys, r->keys_cap * sizeof *r->keys);
+        r->positions = mem_realloc(r->positions, r->keys_cap * sizeof *r->positions);
+    }
+    int n = command_keys(cmd, argv, argc, r->positions, (int)r->keys_cap);
+    for (int i = 0; i < n; i++) {
+        key_fill(s->server, &r->keys[i], argv, r->positions[i]);
+    }
+    return n;
+}
+
+static void send_to_shard(struct shard *s, struct conn *conn, unsigned shard,
+                          const struct command *cmd, const struct slice *argv, uint32_t argc,
+                          const struct key *keys, uint32_t nkeys)
+{
+    struct run *run = route_run_to(s, conn, shard);
+    struct op *op = route_op_new(s, run, conn, cmd, route_copy_argv(s, run, argv, argc), argc);
+    op->keys = run_alloc(&s->run_pool, run, nkeys * sizeof *op->keys);
+    memcpy(op->keys, keys, nkeys * sizeof *op->keys);
+    op->nkeys = nkeys;
+    run_append(run, op);
+    conn_append(conn, op);
+}
+
+static void send_by_keys(struct shard *s, struct conn *conn, const struct command *cmd,
+                         const struct slice *argv, uint32_t argc)
+{
+    struct key *keys = s->route->keys;
+    int n = find_keys(s, cmd, argv, argc);
+    keys = s->route->keys;
+    if (n < 0) {
+        reply_refusal(s, conn, cmd, "ERR Invalid arguments specified for command");
+        return;
+    }
+    unsigned shard = n > 0 ? keys[0].shard : s->id;
+    for (int i = 1; i < n; i++) {
+        if (keys[i].shard != shard) {
+            group_by_keys(s, conn, cmd, argv, argc, keys, (uint32_t)n);
+            return;
+        }
+    }
+    send_to_shard(s, conn, shard, cmd, argv, argc, keys, (uint32_t)n);
+}
+
+static void send_by_cursor(struct shard *s, struct conn *conn, const struct command *cmd,
+                           const struct slice *argv, uint32_t argc)
+{
+    char digits[24];
+    uint64_t cursor = 0;
+    if (argv[1].len < sizeof digits) {
+        memcpy(digits, argv[1].ptr, argv[1].len);
+        digits[argv[1].len] = '\0';
+        cursor = strtoull(digits, NULL, 10); /* nonsense is refused where it runs */
+    }
+    uint64_t slot = cursor >> 48;
+    send_to_shard(s, conn, slot < SLOT_COUNT ? s->server->slot_shard[slot] : 0, cmd, argv, argc,
+                  NULL, 0);
+}
+
+/* --- checks ---------------------------------------------------------------------------------- */
+
+static bool paused(struct shard *s, const struct command *cmd)
+{
+    int64_t until = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed);
+    if (until == 0 || s->now_ms >= until) {
+        return false;
+    }
+    return !atomic_load_explicit(&s->server->pause_writes_only, memory_order_relaxed) ||
+           (cmd->flags & (CMD_WRITE | CMD_MAY_REPLICATE));
+}
+
+/* The refusal's text, or NULL. */
+static const char *refuse(struct shard *s, const struct conn *conn, const struct command *cmd)
+{
+    if (!conn_authenticated(conn) && !(cmd->flags & CMD_NO_AUTH)) {
+        return "NOAUTH Authentication required.";
+    }
+    int64_t max = s->config->core.maxmemory;
+    if (max > 0 && (cmd->flags & CMD_DENYOOM) && mem_used_total() > max) {
+        return "OOM command not allowed when used memory > 'maxmemory'.";
+    }
+    return NULL;
+}
+
+/* CLIENT REPLY SKIP concerns the command after it. */
+static void reply_mode_step(struct conn *conn)
+{
+    if (conn->reply_mode == CONN_REPLY_SKIP) {
+        conn->reply_mode = CONN_REPLY_ON;
+    } else if (conn->reply_mode == CONN_REPLY_SKIP_NEXT) {
+        conn->reply_mode = CONN_REPLY_SKIP;
+    }
+}
+
+static void reply_unresolved(struct shard *s, struct conn *conn, const struct slice *argv,
+                             uint32_t argc)
+{
+    struct reply *out = home_reply(s, conn, NULL);
+    size_t before = out->total_bytes;
+    const struct command *cmd = commands_resolve(argv, argc, out);
+    assert(cmd == NULL);
+    (void)cmd;
+    stats_error(s, out->error_code);
+    const struct command *known = commands_find(argv[0]);
+    if (known != NULL) {
+        counter_add(&s->stats.command[known->id].rejected, 1);
+    }
+    home_reply_end(conn, out, before);
+}
+
+/* False when the command must stay in the input (CLIENT PAUSE). */
+static bool dispatch(struct shard *s, struct conn *conn, const struct slice *argv, uint32_t argc)
+{
+    const struct command *cmd = commands_lookup(argv, argc);
+    if (cmd == NULL || cmd->run == NULL || !command_arity_fits(cmd, argc)) {
+        if (conn->reply_mode == CONN_REPLY_SKIP_NEXT) {
+            conn->reply_mode = CONN_REPLY_SKIP;
+        }
+        reply_unresolved(s, conn, argv, argc);
+        reply_mode_step(conn);
+        return true;
+    }
+    if (s->route->paused && paused(s, cmd)) {
+        conn->flags |= CONN_PAUSE_WAIT;
+        return false;
+    }
+    if (conn->reply_mode == CONN_REPLY_SKIP_NEXT) {
+        conn->reply_mode = CONN_REPLY_SKIP;
+    }
+    conn->last_command = cmd;
+    conn->commands++;
+    counter_add(&s->stats.commands, 1);
+    const char *refusal = refuse(s, conn, cmd);
+    uint8_t mode = conn->reply_mode;
+    if (refusal != NULL) {
+        reply_refusal(s, conn, cmd, refusal);
+    } else {
+        if (atomic_load_explicit(&s->server->monitors, memory_order_relaxed) > 0) {
+            monitor_feed(s, conn, conn->db, cmd, argv, argc);
+        }
+        switch (cmd->route) {
+        case ROUTE_KEYS:
+            send_by_keys(s, conn, cmd, argv, argc);
+            break;
+        case ROUTE_HOME:
+            run_at_home(s, conn, cmd, argv, argc);
+            break;
+        case ROUTE_BARRIER:
+            queue_barrier(s, conn, cmd, argv, argc);
+            break;
+        case ROUTE_ALL:
+            group_on_all(s, conn, cmd, argv, argc);
+            break;
+        case ROUTE_CURSOR:
+            send_by_cursor(s, conn, cmd, argv, argc);
+            break;
+        }
+    }
+    if (mode == CONN_REPLY_SKIP && conn->reply_mode == CONN_REPLY_SKIP) {
+        conn->reply_mode = CONN_REPLY_ON;
+    }
+    return true;
+}
+
+/* --- the phase ------------------------------------------------------------------------------- */
+
+static void protocol_error(struct shard *s, struct conn *conn, const char *text)
+{
+    struct reply *out = home_reply(s, conn, NULL);
+    size_t before = out->total_bytes;
+    reply_errorf(out, "ERR %s", text);
+    stats_error(s, out->error_code);
+    home_reply_end(conn, out, before);
+    conn_close(conn, true);
+}
+
+static void remember_partial(struct conn *conn, struct resp_parser *p)
+{
+    if (conn->partial == NULL && resp_parser_partial(p)) {
+        conn->partial = mem_alloc(sizeof *conn->partial);
+        resp_parser_init(conn->partial);
+        resp_parser_move(conn->partial, p);
+    }
+}
+
+static void forget_partial(struct conn *conn)
+{
+    if (conn->partial != NULL) {
+        resp_parser_free(conn->partial);
+        mem_free(conn->partial);
+        conn->partial = NULL;
+    }
+}
+
+static bool may_parse(const struct conn *conn)
+{
+    return !(conn->flags & (CONN_STALLED | CONN_CLOSING | CONN_CLOSE_AFTER_REPLY | CONN_PAUSE_WAIT)) &&
+           conn->in_flight < ROUTE_IN_FLIGHT_MAX;
+}
+
+/* Parses and routes a bounded amount of a connection's input. Returns the number of commands;
+ * *more says that complete commands may be left. */
+static uint32_t take_input(struct shard *s, struct conn *conn, bool *more)
+{
+    struct resp_limits limits = {
+        .bulk_max_bytes = s->config->core.proto_max_bulk_len,
+        .authenticated = conn_authenticated(conn),
+    };
+    uint32_t commands = 0;
+    *more = false;
+    while (may_parse(conn)) {
+        struct slice in = conn_input(conn);
+        if (in.len == 0) {
+            return commands;
+        }
+        if (commands == ROUTE_COMMANDS_PER_CONN) {
+            *more = true;
+            return commands;
+        }
+        struct resp_parser *p = conn->partial != NULL ? conn->partial : &s->route->parser;
+        switch (resp_parse(p, in.ptr, in.len, &limits)) {
+        case RESP_MORE:
+            remember_partial(conn, p);
+            return commands;
+        case RESP_EMPTY:
+            conn_consume_input(conn, p->used_bytes);
+            break;
+        case RESP_ERROR:
+            protocol_error(s, conn, p->error);
+            return commands;
+        case RESP_COMMAND:
+            if (!dispatch(s, conn, p->argv, p->argc)) {
+                return commands;
+            }
+            commands++;
+            conn_consume_input(conn, p->used_bytes);
+            forget_partial(conn);
+            limits.authenticated = conn_authenticated(conn);
+            break;
+        }
+    }
+    return commands;
+}
+
+/* One connection's part of the phase. */
+static uint32_t conn_session(struct shard *s, struct conn *conn)
+{
+    struct route *r = s->route;
+    r->session++;
+    r->targets = 0;
+    r->groups = false;
+    r->home_queued = conn->in_flight > 0;
+    bool idle = conn->in_flight == 0, more;
+    uint32_t commands = take_input(s, conn, &more);
+    if (idle && r->targets == 1 && !r->groups) {
+        r->last_target->flags |= RUN_FREE; /* run.h I2 */
+        if (r->last_target->shard == s->id && !r->home_queued) {
+            r->last_target->flags |= RUN_DIRECT;
+        }
+    }
+    if (conn->flags & CONN_CLOSING) {
+        return commands;
+    }
+    if (more) {
+        conn_make_ready(conn);
+    } else {
+        conn->rest = conn->in_flight >= ROUTE_IN_FLIGHT_MAX;
+        conn_keep_input(conn);
+        if (conn->flags & CONN_EOF) {
+            conn_drain(conn);
+        }
+    }
+    return commands;
+}
+
+static void push_outbox(struct shard *s)
+{
+    struct server *server = s->server;
+    for (unsigned i = 0; i < server->shard_count; i++) {
+        struct chain *out = &s->outbox[i];
+        if (out->first == NULL) {
+            continue;
+        }
+        if (i == s->id) {
+            s->exec->local = *out;
+        } else {
+            out->first->message.kind = MESSAGE_RUNS;
+            shard_send(s, server->shards[i], &out->first->message);
+        }
+        *out = (struct chain){NULL, NULL};
+    }
+}
+
+void route_phase(struct shard *s)
+{
+    if (s->ready == NULL) {
+        return;
+    }
+    struct route *r = s->route;
+    bool ordered = s->server->shard_count > 1;
+    r->stamp = ordered ? order_phase_open(&s->server->order, s->id) : 0;
+    r->paused = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed) != 0;
+    struct conn *list = s->ready;
+    s->ready = s->ready_last = NULL;
+    uint32_t commands = 0;
+    while (list != NULL && commands < ROUTE_COMMANDS_PER_PHASE) {
+        struct conn *conn = list;
+        list = conn->ready_next;
+        conn->flags &= ~(uint32_t)CONN_READY;
+        commands += conn_session(s, conn);
+    }
+    if (list != NULL) { /* the rest comes first in the next phase */
+        struct conn *last = list;
+        while (last->ready_next != NULL) {
+            last = last->ready_next;
+        }
+        last->ready_next = s->ready;
+        if (s->ready == NULL) {
+            s->ready_last = last;
+        }
+        s->ready = list;
+    }
+    push_outbox(s);
+    if (ordered) {
+        order_phase_close(&s->server->order, s->id);
+    }
+}
+
+/* --- afterwards ------------------------------------------------------------------------------ */
+
+void route_barriers(struct shard *s)
+{
+    while (s->barriers != NULL) {
+        struct conn *conn = s->barriers;
+        s->barriers = conn->barrier_next;
+        conn->flags &= ~(uint32_t)CONN_BARRIER_LISTED;
+        struct op *op = conn->first_op;
+        assert(op != NULL && (op->flags & OP_BARRIER));
+        op->flags |= OP_STARTED;
+        if (conn->flags & CONN_CLOSING) {
+            op->flags |= OP_DONE;
+            conn_drain(conn);
+            continue;
+        }
+        broadcast_run(s, conn, op);
+    }
+}
+
+/* Counts, times and remembers a command that is answered. */
+static void account(struct conn *conn, const struct op *op)
+{
+    struct shard *s = conn->shard;
+    if (op->command == NULL || op->argv == NULL) {
+        return; /* counted where it ran */
+    }
+    stats_record(s, op->command, op->ticks, op->flags & OP_FAILED);
+    int64_t slow_us = s->config->slowlog_log_slower_than_us;
+    double us = (double)op->ticks / clock_ticks_per_us;
+    if (slow_us >= 0 && us >= (double)slow_us) {
+        slowlog_consider(s, conn, op->command, op->argv, op->argc, (uint64_t)us);
+    }
+    int64_t spike_ms = s->config->latency_monitor_threshold_ms;
+    if (spike_ms > 0 && us >= (double)spike_ms * 1000) {
+        latency_add(s, op->command->flags & CMD_FAST ? "fast-command" : "command",
+                    (uint32_t)(us / 1000));
+    }
+}
+
+static void run_undrain(struct shard *s, struct run *run)
+{
+    assert(run->undrained > 0);
+    if (--run->undrained > 0) {
+        return;
+    }
+    if (run->io_buf != NULL) {
+        io_buf_release(run->io_buf);
+    }
+    if (run->inbuf != NULL) {
+        inbuf_release(run->inbuf);
+    }
+    run_free(&s->run_pool, run);
+}
+
+static void finish_group(struct conn *conn, struct op *head)
+{
+    struct shard *s = conn->shard;
+    struct group *group = head->group;
+    if (!(conn->flags & CONN_CLOSING) && !(head->flags & OP_MUTED)) {
+        conn->out.resp = head->resp;
+        group_reply(group, &conn->out);
+    } else {
+        group_discard(group);
+    }
+    account(conn, head);
+    uint32_t nparts = group->nparts; /* the group lies in the head's run, which goes last */
+    struct op **parts = group->parts;
+    for (uint32_t i = 0; i < nparts; i++) {
+        run_undrain(s, parts[i]->run);
+    }
+    run_undrain(s, head->run);
+}
+
+bool route_finish(struct conn *conn, struct op *op)
+{
+    struct shard *s = conn->shard;
+    if (op->flags & OP_HEAD) {
+        if (op->group->missing > 0) {
+            return false;
+        }
+        finish_group(conn, op);
+        return true;
+    }
+    if (op->flags & OP_BARRIER) {
+        if (!(op->flags & OP_DONE)) {
+            if (!(op->flags & OP_STARTED) && !(conn->flags & CONN_BARRIER_LISTED)) {
+                conn->flags |= CONN_BARRIER_LISTED;
+                conn->barrier_next = s->barriers;
+                s->barriers = conn;
+            }
+            return false;
+        }
+        conn->flags &= ~(uint32_t)CONN_STALLED;
+        conn_make_ready(conn);
+    } else if (!(op->run->flags & RUN_DONE)) {
+        return false;
+    }
+    struct run *run = op->run;
+    if (!(run->flags & RUN_DIRECT) && !(conn->flags & CONN_CLOSING)) {
+        reply_move(&conn->out, &run->reply, op->reply_bytes);
+    }
+    account(conn, op);
+    run_undrain(s, run);
+    return true;
+}
+
+void route_run_done(struct shard *s, struct run *run)
+{
+    struct conn *conn = run->conn;
+    run->flags |= RUN_DONE;
+    for (struct op *op = run->first; op != NULL; op = op->run_next) {
+        if (op->flags & OP_PART) {
+            assert(op->group->missing > 0);
+            op->group->missing--;
+        }
+    }
+    conn_drain(conn);
+}

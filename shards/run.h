@@ -1,0 +1,178 @@
+/* run.h - what travels between shards: the commands of one connection for one shard, taken in
+ * during one phase.
+ *
+ *   connection ──parse──► op 1   op 2   op 3   op 4   op 5          (the connection's order)
+ *                          │      │      │      │      │
+ *                 run to shard 0: 1, 3, 4    run to shard 1: 2, 5
+ *
+ * A run is executed in order on its shard, then goes back to its home, which writes the replies
+ * in the connection's order. A command whose keys lie apart is a *group*: a head op in the
+ * connection's order, and a part op in the run of each shard concerned.
+ *
+ * Owner: the home allocates and frees it; from the push into a mailbox until it comes back it
+ * belongs to the executing shard, but for what is marked "home". Its memory is a chain of blocks
+ * from the home's pool, in which ops, arguments and keys lie. Arguments are slices of the receive
+ * buffer that the run holds.
+ *
+ * I1  All ops of a run come from one phase and have its stamp.
+ * I2  A free run is the only thing in flight of its connection when it is sent.
+ * I3  The replies in run->reply stand in the order of its ops; op->reply_bytes says how long each.
+ */
+#ifndef ASHLAR_SHARDS_RUN_H
+#define ASHLAR_SHARDS_RUN_H
+
+#include "core/command.h"
+#include "io/io.h"
+#include "proto/reply.h"
+#include "shards/mailbox.h"
+#include <stdint.h>
+
+struct conn;
+struct group;
+struct shard;
+
+/* A private input buffer of a connection, shared with the runs whose arguments lie in it. Home. */
+struct inbuf {
+    uint32_t refs;
+    size_t cap, len;
+    char data[];
+};
+
+enum op_flag {
+    OP_PART = 1 << 0,    /* of a group: not in the connection's order itself */
+    OP_HEAD = 1 << 1,    /* of a group: in the connection's order, its reply made from the parts' */
+    OP_WHOLE = 1 << 2,   /* concerns the whole shard: conflicts with everything */
+    OP_MUTED = 1 << 3,   /* CLIENT REPLY OFF or SKIP */
+    OP_FAILED = 1 << 4,  /* its reply is an error */
+    OP_HELD = 1 << 5,    /* lending: holds its slots (executing shard) */
+    OP_BARRIER = 1 << 6, /* runs at home when it is the first in the connection's order */
+    OP_DONE = 1 << 7,    /* home: barrier or home command answered */
+    OP_NO_TOUCH = 1 << 8,
+    OP_STARTED = 1 << 9, /* home: barrier command running (broadcast) */
+};
+
+struct op {
+    struct op *run_next;   /* in the run */
+    struct op *conn_next;  /* home: in the connection's order */
+    struct run *run;
+    const struct command *command;
+    const struct slice *argv;
+    struct key *keys;
+    struct group *group;   /* of a head or part, else NULL */
+    uint32_t argc, nkeys;
+    uint32_t flags;
+    uint16_t db;
+    uint8_t resp;
+    /* written by the executing shard */
+    size_t reply_bytes;
+    uint64_t ticks;        /* CPU ticks it took */
+    uint64_t weight;       /* APART_ANY */
+    uint32_t *marks;       /* APART_EACH_KEY, APART_CONCAT: bytes of each element */
+    uint32_t marks_count, marks_cap;
+};
+
+enum run_flag {
+    RUN_FREE = 1 << 0,   /* need not wait for the horizon */
+    RUN_DIRECT = 1 << 1, /* home's own free run: replies go straight to the connection's output */
+    RUN_DONE = 1 << 2,   /* home: it has come back */
+};
+
+struct run_block {
+    struct run_block *next;
+    size_t bytes; /* of the whole block */
+};
+
+enum { RUN_BLOCK_BYTES = 2048, RUN_POOL_MAX = 4096 };
+
+struct run {
+    struct message message; /* of a chain's first run */
+    struct run *next;       /* in a chain or in the executing shard's waiting list */
+    struct run *chain_last; /* of a chain's first run while the chain is built */
+    uint64_t stamp;
+    uint16_t home, shard;
+    uint32_t flags;         /* enum run_flag */
+    struct op *first, *last;
+    struct op *at;          /* executing shard: the next op to run */
+    struct reply reply;
+    /* home */
+    struct conn *conn;
+    struct io_buf *io_buf;  /* the buffer that the arguments lie in: one of the two */
+    struct inbuf *inbuf;
+    uint32_t undrained;     /* ops (and groups) whose replies are not taken yet */
+    struct run_block *blocks;
+    char *room, *room_end;
+};
+
+/* The home's pool of blocks. */
+struct run_pool {
+    struct run_block *free;
+    uint32_t count;
+};
+
+struct run *run_new(struct run_pool *pool, unsigned home, unsigned shard, uint64_t stamp,
+                    struct conn *conn, int resp);
+void run_free(struct run_pool *pool, struct run *run);
+void *run_alloc_slow(struct run_pool *pool, struct run *run, size_t bytes);
+void run_pool_free(struct run_pool *pool);
+
+/* Memory that lives as long as the run; 8-byte aligned. Home, while the run is being built. */
+static inline void *run_alloc(struct run_pool *pool, struct run *run, size_t bytes)
+{
+    bytes = (bytes + 7) & ~(size_t)7;
+    if (bytes > (size_t)(run->room_end - run->room)) {
+        return run_alloc_slow(pool, run, bytes);
+    }
+    void *p = run->room;
+    run->room += bytes;
+    return p;
+}
+
+static inline void run_append(struct run *run, struct op *op)
+{
+    op->run = run;
+    op->run_next = NULL;
+    if (run->last != NULL) {
+        run->last->run_next = op;
+    } else {
+        run->first = run->at = op;
+    }
+    run->last = op;
+    run->undrained++;
+}
+
+/* --- groups: commands whose keys lie on several shards ------------------------------------- */
+
+/* A shard's slots on loan to the runner. */
+struct lend_part {
+    struct message release;  /* runner -> owner: the slots come back */
+    struct op *op;
+    struct keyspace view;    /* made by the owner when it holds, used by the runner */
+    uint16_t shard;
+};
+
+/* Lending (DESIGN.md section 4): every part holds its slots at its place in the order; the last
+ * to hold lets the runner go; the runner executes the command on all slots through views and
+ * gives them back.
+ *
+ *   part:    waits its turn ► holds, makes a view ► counts missing down ───────────► release ► done
+ *   runner:  waits its turn ► holds ► counts down ► (READY) ► runs ► sends releases ► done
+ */
+struct lend {
+    struct message ready;    /* last holder -> runner */
+    _Atomic uint32_t missing; /* parts that do not hold yet */
+    bool may_go;             /* runner's thread */
+    uint16_t runner;         /* shard */
+    struct op *runner_op;
+    struct keyspace **views; /* by shard id, for struct call; filled in by the runner */
+    struct lend_part *parts; /* one per part, the runner's included (its view unused) */
+    uint32_t nparts;
+};
+
+struct group {
+    struct op *head;
+    uint32_t nparts, missing; /* home: parts that have not come back */
+    struct op **parts;
+    struct lend *lend;        /* APART_LEND only */
+};
+
+#endif

@@ -1,0 +1,280 @@
+/* shard.c - the loop of a shard (DESIGN.md section 2, "One turn of a shard's loop").
+ *
+ *   io_turn        submit, sleep if there is nothing to do, receive
+ *   route_phase    take in commands, push them to their shards
+ *   exec_turn      take the mailbox, run what may run, send back what is done
+ *   finish         replies in the connections' order; barrier commands
+ *   flush          one gathered send per connection (handed over by the next io_turn)
+ *   background     timers, expiry, freeing, within a budget
+ */
+#include "shards/shard.h"
+#include "core/slab.h"
+#include "shards/crash.h"
+#include "shards/exec.h"
+#include "shards/info.h"
+#include "shards/latency.h"
+#include "shards/listener.h"
+#include "shards/route.h"
+#include "shards/slowlog.h"
+#include <errno.h>
+#include <sched.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+enum {
+    CRON_NS = 100000000,          /* timers of a shard's own */
+    BACKGROUND_SLICE_NS = 250000, /* freeing and expiring in one turn, at most */
+    SHARD_BUFFERS = 512,          /* receive buffers (8 MiB of address space, touched as needed) */
+    SHARD_ENTRIES = 2048,
+};
+
+static const struct io_handlers handlers = {
+    .accepted = listener_accepted,
+    .received = conn_received,
+    .sent = conn_sent,
+    .closed = conn_closed,
+};
+
+struct shard *shard_new(struct server *server, unsigned id)
+{
+    struct shard *s = mem_alloc_aligned(sizeof *s, 64);
+    memset(s, 0, sizeof *s);
+    mailbox_init(&s->mailbox);
+    s->server = server;
+    s->id = id;
+    return s;
+}
+
+/* --- now and then ---------------------------------------------------------------------------- */
+
+static void publish_counters(struct shard *s)
+{
+    struct keyspace *ks = s->keyspace;
+    int64_t keys = 0, expiring = 0;
+    for (int i = 0; i < ks->databases; i++) {
+        keys += ks->db[i]->keys;
+        expiring += ks->db[i]->expiring;
+        if (i < 16) {
+            counter_set(&s->stats.db_keys[i], (uint64_t)ks->db[i]->keys);
+            counter_set(&s->stats.db_expiring[i], (uint64_t)ks->db[i]->expiring);
+            counter_set(&s->stats.db_expiry_sum_ms[i], (uint64_t)ks->db[i]->expiry_sum_ms);
+        }
+    }
+    counter_set(&s->stats.keys, (uint64_t)keys);
+    counter_set(&s->stats.expiring, (uint64_t)expiring);
+    counter_set(&s->stats.hits, ks->stats.hits);
+    counter_set(&s->stats.misses, ks->stats.misses);
+    counter_set(&s->stats.expired, ks->stats.expired);
+    counter_set(&s->stats.evicted, ks->stats.evicted);
+    counter_set(&s->stats.dirty, ks->dirty);
+}
+
+static void read_cpu_time(struct shard *s)
+{
+    struct rusage u;
+    if (getrusage(RUSAGE_THREAD, &u) == 0) {
+        counter_set(&s->stats.cpu_user_us,
+                    (uint64_t)u.ru_utime.tv_sec * 1000000u + (uint64_t)u.ru_utime.tv_usec);
+        counter_set(&s->stats.cpu_sys_us,
+                    (uint64_t)u.ru_stime.tv_sec * 1000000u + (uint64_t)u.ru_stime.tv_usec);
+    }
+}
+
+static void end_pause(struct shard *s)
+{
+    int64_t until = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed);
+    if (until == 0 || s->now_ms >= until) {
+        conn_pause_changed(s);
+    }
+}
+
+static void cron(struct timer *t, uint64_t now_ns)
+{
+    struct shard *s = (struct shard *)((char *)t - offsetof(struct shard, cron));
+    s->cron_runs++;
+    publish_counters(s);
+    end_pause(s);
+    slab_collect();
+    if (s->cron_runs % 10 == 0) {
+        conn_cron(s);
+        read_cpu_time(s);
+    }
+    if (s->id == 0) {
+        info_sample(s->server, now_ns);
+    }
+    timers_set(&s->timers, t, now_ns + CRON_NS);
+}
+
+/* --- background ------------------------------------------------------------------------------ */
+
+static void expired(void *ctx, int db, const struct entry *e)
+{
+    (void)ctx;
+    (void)db;
+    (void)e; /* the keyspace counts and posts the event itself */
+}
+
+/* True when there is more to do. Expiry gets at most a quarter of a busy shard's time. */
+static bool background(struct shard *s)
+{
+    bool more = false;
+    if (keyspace_free_pending(s->keyspace)) {
+        more = !keyspace_free_slice(s->keyspace, clock_mono_ns() + BACKGROUND_SLICE_NS);
+    }
+    if (!s->config->core.active_expire || keyspace_expire_next_ms(s->keyspace) > s->now_ms) {
+        return more;
+    }
+    uint64_t start = clock_mono_ns();
+    if (start < s->expire_pause_until_ns) {
+        return more;
+    }
+    struct keyspace_background b = {
+        .now_ms = s->now_ms,
+        .deadline_ns = start + BACKGROUND_SLICE_NS,
+        .may_touch = exec_may_touch,
+        .expired = expired,
+        .ctx = s,
+    };
+    keyspace_expire_slice(s->keyspace, &b);
+    uint64_t end = clock_mono_ns();
+    s->expire_pause_until_ns = end + 3 * (end - start);
+    return more || keyspace_expire_next_ms(s->keyspace) <= s->now_ms;
+}
+
+/* --- the loop -------------------------------------------------------------------------------- */
+
+static void read_clocks(struct shard *s)
+{
+    s->now_ns = clock_mono_ns();
+    s->now_ms = clock_unix_ms();
+    s->lru_clock = (uint32_t)(s->now_ms / 1000) & 0xffffff;
+}
+
+static void take_done(struct shard *s)
+{
+    struct run *run = s->exec->done.first;
+    s->exec->done = (struct chain){NULL, NULL};
+    while (run != NULL) {
+        struct run *next = run->next;
+        route_run_done(s, run);
+        run = next;
+    }
+}
+
+/* Submits, waits when there is nothing to do, and receives. */
+static void wait_turn(struct shard *s, bool busy)
+{
+    if (busy) {
+        io_turn(s->io, 0);
+        if (exec_must_not_sleep(s->exec)) {
+            sched_yield(); /* the owner of the open phase may need this core */
+        }
+        return;
+    }
+    uint64_t next = timers_next_ns(&s->timers), now = clock_mono_ns();
+    int64_t wait = next > now ? (int64_t)(next - now) : 0;
+    if (mailbox_sleep_sc(&s->mailbox)) {
+        counter_add(&s->stats.sleeps, 1);
+        io_turn(s->io, wait);
+        mailbox_awake_sc(&s->mailbox);
+    } else {
+        io_turn(s->io, 0);
+    }
+}
+
+static void loop(struct shard *s)
+{
+    bool more = false;
+    while (!atomic_load_explicit(&s->server->stopping, memory_order_acquire)) {
+        bool busy = more || s->ready != NULL || s->barriers != NULL || exec_must_not_sleep(s->exec);
+        wait_turn(s, busy);
+        read_clocks(s);
+        counter_add(&s->stats.turns, 1);
+        route_phase(s);
+        exec_turn(s);
+        take_done(s);
+        route_barriers(s);
+        timers_run(&s->timers, s->now_ns, 64);
+        conn_flush_all(s);
+        more = background(s);
+    }
+}
+
+static void pin(const struct shard *s)
+{
+    cpu_set_t usable, one;
+    if (sched_getaffinity(0, sizeof usable, &usable) != 0) {
+        return;
+    }
+    int n = CPU_COUNT(&usable), want = (int)(s->id % (unsigned)n);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (CPU_ISSET(cpu, &usable) && want-- == 0) {
+            CPU_ZERO(&one);
+            CPU_SET(cpu, &one);
+            if (sched_setaffinity(0, sizeof one, &one) != 0) {
+                log_warning("Shard %u could not be pinned to CPU %d: %s", s->id, cpu,
+                            strerror(errno));
+            }
+            return;
+        }
+    }
+}
+
+static bool start(struct shard *s)
+{
+    struct server *server = s->server;
+    crash_thread_init();
+    mem_thread_register(&s->memory);
+    slab_thread_init();
+    if (s->config->shard_pinning) {
+        pin(s);
+    }
+    struct io_config io = {
+        .backend = s->config->io_backend,
+        .buffers = SHARD_BUFFERS,
+        .entries = SHARD_ENTRIES,
+        .handlers = &handlers,
+    };
+    const char *why = "";
+    int err = io_create(&s->io, &io, &why);
+    if (err < 0) {
+        log_warning("Shard %u could not set up its I/O: %s (%s)", s->id, strerror(-err), why);
+        return false;
+    }
+    if (s->id == 0) {
+        server->io_backend_name = io_backend_name(s->io);
+        log_notice("I/O backend: %s (%s)", server->io_backend_name, why);
+    }
+    timers_init(&s->timers);
+    s->keyspace = keyspace_new(&s->config->core);
+    s->exec = exec_new();
+    s->route = route_new(server->shard_count);
+    s->outbox = mem_alloc_zero(server->shard_count * sizeof *s->outbox);
+    s->returns = mem_alloc_zero(server->shard_count * sizeof *s->returns);
+    s->slowlog = slowlog_new();
+    s->latency = latency_new();
+    read_clocks(s);
+    s->cron.fire = cron;
+    timers_set(&s->timers, &s->cron, s->now_ns + CRON_NS);
+    return true;
+}
+
+void *shard_main(void *arg)
+{
+    struct shard *s = arg;
+    char name[16];
+    snprintf(name, sizeof name, "shard-%u", s->id);
+    pthread_setname_np(pthread_self(), name);
+    bool ok = start(s);
+    if (!server_shard_started(s->server, ok)) {
+        return NULL;
+    }
+    if (s->id == 0) {
+        listeners_start(s->server->listeners, s);
+    }
+    loop(s);
+    return NULL;
+}
