@@ -245,11 +245,33 @@ static void flush_one(struct conn *conn)
     }
 }
 
+/* Replies of a pipeline that is half answered wait a moment for the other half, which other shards
+ * are working on: one send instead of two. */
+static bool hold_output(struct conn *conn)
+{
+    if (conn->in_flight == 0 || conn->out.total_bytes >= REPLY_LARGE_CHUNK) {
+        return false;
+    }
+    uint64_t now_ns = conn->shard->now_ns;
+    if (conn->held_since_ns == 0) {
+        conn->held_since_ns = now_ns;
+    }
+    return now_ns - conn->held_since_ns < CONN_HOLD_NS;
+}
+
 void conn_flush_all(struct shard *s)
 {
-    while (s->flush != NULL) {
-        struct conn *conn = s->flush;
-        s->flush = conn->flush_next;
+    struct conn *list = s->flush;
+    s->flush = NULL;
+    while (list != NULL) {
+        struct conn *conn = list;
+        list = conn->flush_next;
+        if (hold_output(conn)) {
+            conn->flush_next = s->flush;
+            s->flush = conn;
+            continue;
+        }
+        conn->held_since_ns = 0;
         conn->flags &= ~(uint32_t)CONN_FLUSH;
         flush_one(conn);
     }

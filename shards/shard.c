@@ -176,6 +176,9 @@ static void wait_turn(struct shard *s, bool busy)
     }
     uint64_t next = timers_next_ns(&s->timers), now = clock_mono_ns();
     int64_t wait = next > now ? (int64_t)(next - now) : 0;
+    if (s->flush != NULL && wait > CONN_HOLD_NS) {
+        wait = CONN_HOLD_NS;
+    }
     if (mailbox_sleep_sc(&s->mailbox)) {
         counter_add(&s->stats.sleeps, 1);
         io_turn(s->io, wait);
