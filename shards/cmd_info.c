@@ -383,7 +383,8 @@ static void code_for_info(char *code)
 
 static void section_errorstats(struct report *r)
 {
-    struct error_sum *all = mem_alloc((size_t)r->server->shard_count * STATS_ERRORS_MAX * sizeof *all);
+    struct error_sum *all =
+        mem_alloc((size_t)r->server->shard_count * STATS_ERRORS_MAX * sizeof *all);
     size_t n = 0;
     for (unsigned s = 0; s < r->server->shard_count; s++) {
         const struct latency *l = r->server->shards[s]->latency;
