@@ -649,8 +649,8 @@ void keyspace_prefetch_table(const struct keyspace *ks, int db, const struct key
 {
     const struct slot_keys *slots = ks->db[db]->slots;
     if (slots) {
-        __builtin_prefetch(&slots[k->slot]);
-        __builtin_prefetch(&slots[k->slot].table.depth_);
+        table__touch(&slots[k->slot]);
+        table__touch(&slots[k->slot].table.depth_); /* may lie in the next line */
     }
 }
 

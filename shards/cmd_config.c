@@ -3,7 +3,7 @@
  * What a shard may still be looking at when all shards have the new configuration are settings that
  * travel with a lent view (core/keyspace.h). Such a view is gone within a round of messages; an
  * old configuration is kept for CONFIG_RETIRED_MAX further changes, each of which is a round that
- * all shards take part in. */
+ * all shards take part in. The configuration of the start is never freed: main() keeps to it. */
 #include "shards/cmd_config.h"
 #include "core/glob.h"
 #include "io/net.h"
@@ -40,6 +40,16 @@ static void change_part(struct shard *shard, void *ctx)
     shard->keyspace->settings = &change->fresh->core;
 }
 
+static void retire(const struct config *old)
+{
+    if (old->initial) {
+        return;
+    }
+    config_free(retired[retired_at]);
+    retired[retired_at] = (struct config *)old; /* published, so const to all; ours to free */
+    retired_at = (retired_at + 1) % CONFIG_RETIRED_MAX;
+}
+
 static void change_done(struct call *c, void *ctx)
 {
     struct change *change = ctx;
@@ -51,9 +61,7 @@ static void change_done(struct call *c, void *ctx)
         log_set_level(change->fresh->loglevel);
     }
     free(change);
-    config_free(retired[retired_at]);
-    retired[retired_at] = (struct config *)old; /* published, so const to all; ours to free */
-    retired_at = (retired_at + 1) % CONFIG_RETIRED_MAX;
+    retire(old);
     atomic_flag_clear(&server->config_changing);
     reply_ok(c->out);
 }
