@@ -27,6 +27,7 @@
 enum {
     CRON_NS = 100000000,          /* timers of a shard's own */
     BACKGROUND_SLICE_NS = 250000, /* freeing and expiring in one turn, at most */
+    LINGER_ROUNDS = 2,            /* looks at the mailbox before sleeping, after work */
     SHARD_BUFFERS = 512,          /* receive buffers (8 MiB of address space, touched as needed) */
     SHARD_ENTRIES = 2048,
 };
@@ -164,6 +165,20 @@ static void take_done(struct shard *s)
     }
 }
 
+/* Right after work, more is likely to come from the other shards: looking a few times again, and
+ * letting them run where the core is shared, is cheaper than sleeping and being woken. */
+static bool linger(struct shard *s)
+{
+    while (s->linger > 0) {
+        s->linger--;
+        sched_yield();
+        if (!mailbox_empty(&s->mailbox)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Submits, waits when there is nothing to do, and receives. */
 static void wait_turn(struct shard *s, bool busy)
 {
@@ -173,6 +188,12 @@ static void wait_turn(struct shard *s, bool busy)
             sched_yield(); /* the owner of the open phase may need this core */
         }
         return;
+    }
+    if (s->linger > 0) {
+        io_turn(s->io, 0);
+        if (s->ready != NULL || linger(s)) {
+            return;
+        }
     }
     uint64_t next = timers_next_ns(&s->timers), now = clock_mono_ns();
     int64_t wait = next > now ? (int64_t)(next - now) : 0;
@@ -197,7 +218,9 @@ static void loop(struct shard *s)
         read_clocks(s);
         counter_add(&s->stats.turns, 1);
         route_phase(s);
-        exec_turn(s);
+        if (exec_turn(s) && s->server->shard_count > 1) {
+            s->linger = LINGER_ROUNDS;
+        }
         take_done(s);
         route_barriers(s);
         timers_run(&s->timers, s->now_ns, 64);

@@ -62,6 +62,7 @@ struct shard {
     bool broadcasting;             /* it has begun a broadcast */
     struct timer cron;             /* every 100 ms */
     uint64_t cron_runs;
+    uint32_t linger;               /* looks at the mailbox left before sleeping */
     uint64_t expire_pause_until_ns; /* active expiry may take a quarter of the time */
     uint64_t now_ns;               /* monotonic, read once a turn */
     int64_t now_ms;                /* unix, read once a turn */
