@@ -384,6 +384,7 @@ void conn_accept(struct shard *s, int fd, bool unix_socket)
     }
     reply_init(&conn->out, 2);
     list_append(s, conn);
+    s->conns_alive++;
     counter_add(&s->stats.connections, 1);
     io_sock_open(s->io, &conn->sock, fd);
 }
@@ -454,6 +455,7 @@ static void conn_release(struct conn *conn)
     if (!(conn->flags & CONN_SOCK_CLOSED) || conn->in_flight > 0) {
         return;
     }
+    conn->shard->conns_alive--;
     input_drop(conn);
     reply_clear(&conn->out);
     if (conn->partial != NULL) {
