@@ -35,7 +35,7 @@ enum {
     INT_CHARS = 20, /* "-9223372036854775808" */
 };
 static_assert(REPLY_HEADER_MAX >= 1 + INT_CHARS + 2, "a header fits its gap");
-static_assert(SMALL_ROOM > REPLY_BULK_INLINE_MAX + REPLY_HEADER_MAX + 2, "one small bulk fits");
+static_assert((int)SMALL_ROOM >= (int)REPLY_BULK_INLINE_ROOM, "one short bulk fits");
 static_assert(REPLY_BULK_INLINE_MAX < 100, "reply_bulk writes two digits");
 
 /* Under AddressSanitizer nothing is pooled: it must see every chunk come and go. */
@@ -406,12 +406,15 @@ void reply_errorf(struct reply *r, const char *fmt, ...)
 
 void reply__bulk_slow(struct reply *r, const void *data, size_t len)
 {
-    /* Short ones stay whole: then most readers see one piece. */
-    size_t together = len <= REPLY_BULK_INLINE_MAX ? REPLY_HEADER_MAX + len + 2 : REPLY_HEADER_MAX;
-    char *out = reply__room(r, together);
-    if (out == NULL) {
+    if (r->muted) {
         return;
     }
+    if (len <= REPLY_BULK_INLINE_MAX) {
+        append_room(r, REPLY_BULK_INLINE_ROOM);
+        reply_bulk(r, data, len); /* has room now */
+        return;
+    }
+    char *out = reply__room(r, REPLY_HEADER_MAX);
     reply__wrote(r, reply__format_header(out, '$', (int64_t)len));
     write_body(r, data, len);
     reply_raw(r, "\r\n", 2);

@@ -67,8 +67,9 @@ size_t reply__format_header(char *out, char type, int64_t v);
 void reply__header_slow(struct reply *r, char type, int64_t v);
 
 enum {
-    REPLY_HEADER_MAX = 24,    /* ":-9223372036854775808\r\n" has 23 */
-    REPLY_BULK_INLINE_MAX = 64,
+    REPLY_HEADER_MAX = 24,      /* ":-9223372036854775808\r\n" has 23 */
+    REPLY_BULK_INLINE_MAX = 64, /* bytes; up to here a bulk is written by its caller */
+    REPLY_BULK_INLINE_ROOM = REPLY_BULK_INLINE_MAX + 7, /* "$64\r\n" and the last CRLF */
 };
 
 /* Where the next n bytes go; they count after reply__wrote. NULL when muted. */
@@ -124,7 +125,7 @@ static inline void reply_bulk(struct reply *r, const void *data, size_t len) /* 
 {
     struct reply_chunk *c = r->tail;
     if (__builtin_expect(len > REPLY_BULK_INLINE_MAX || c == NULL || r->muted ||
-                         c->cap - c->len < REPLY_BULK_INLINE_MAX + 8, 0)) {
+                         c->cap - c->len < REPLY_BULK_INLINE_ROOM, 0)) {
         reply__bulk_slow(r, data, len);
         return;
     }
@@ -161,9 +162,10 @@ void reply_set(struct reply *r, size_t n);                      /* RESP2: array 
 void reply_push(struct reply *r, size_t n);                     /* RESP2: array */
 void reply_attribute(struct reply *r, size_t pairs);            /* RESP3 only */
 void reply_bool(struct reply *r, bool v);                       /* RESP2 :1 / :0 */
-void reply_double(struct reply *r, double v);                   /* RESP2: bulk; as Redis prints (%.17g, inf, nan) */
+void reply_double(struct reply *r, double v);                   /* %.17g, inf, nan; RESP2: bulk */
 void reply_bignum(struct reply *r, const char *digits, size_t len);
-void reply_verbatim(struct reply *r, const char *ext3, const void *data, size_t len); /* RESP2: bulk */
+/* RESP2: bulk. ext3: "txt" or "mkd". */
+void reply_verbatim(struct reply *r, const char *ext3, const void *data, size_t len);
 
 /* Length known only afterwards: remember the place, write the elements, then fill it in. Marks may
  * be nested and filled in any order, each exactly once and before the reply is moved or consumed
@@ -181,8 +183,8 @@ void reply_deferred_set(struct reply *r, struct reply_mark m, size_t n);
 void reply_raw(struct reply *r, const void *data, size_t len);
 
 /* Moves the first n bytes of from to the end of to: small pieces are copied, whole large chunks
- * and references change owner. n <= from->total_bytes. Moving into a muted reply drops the bytes. Errors
- * are not carried over: they were counted where they were written. */
+ * and references change owner. n <= from->total_bytes. Moving into a muted reply drops the
+ * bytes. Errors are not carried over: they were counted where they were written. */
 void reply_move(struct reply *to, struct reply *from, size_t n);
 
 /* Up to max pieces of what is to be sent, from the start; returns how many. */

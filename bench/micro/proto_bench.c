@@ -140,10 +140,12 @@ int main(int argc, char **argv)
     bench_parse("GET key:000000000123", "*2\r\n$3\r\nGET\r\n$16\r\nkey:000000000123\r\n", rounds);
     bench_parse("SET", "*3\r\n$3\r\nSET\r\n$16\r\nkey:000000000123\r\n$3\r\nxyz\r\n", rounds);
     bench_parse("MSET10",
-                "*21\r\n$4\r\nMSET\r\n$5\r\nkey:0\r\n$3\r\nxyz\r\n$5\r\nkey:1\r\n$3\r\nxyz\r\n"
-                "$5\r\nkey:2\r\n$3\r\nxyz\r\n$5\r\nkey:3\r\n$3\r\nxyz\r\n$5\r\nkey:4\r\n$3\r\nxyz\r\n"
-                "$5\r\nkey:5\r\n$3\r\nxyz\r\n$5\r\nkey:6\r\n$3\r\nxyz\r\n$5\r\nkey:7\r\n$3\r\nxyz\r\n"
-                "$5\r\nkey:8\r\n$3\r\nxyz\r\n$5\r\nkey:9\r\n$3\r\nxyz\r\n", rounds / 4 + 1);
+                "*21\r\n$4\r\nMSET\r\n$5\r\nkey:0\r\n$3\r\nxyz\r\n"
+                "$5\r\nkey:1\r\n$3\r\nxyz\r\n$5\r\nkey:2\r\n$3\r\nxyz\r\n"
+                "$5\r\nkey:3\r\n$3\r\nxyz\r\n$5\r\nkey:4\r\n$3\r\nxyz\r\n"
+                "$5\r\nkey:5\r\n$3\r\nxyz\r\n$5\r\nkey:6\r\n$3\r\nxyz\r\n"
+                "$5\r\nkey:7\r\n$3\r\nxyz\r\n$5\r\nkey:8\r\n$3\r\nxyz\r\n"
+                "$5\r\nkey:9\r\n$3\r\nxyz\r\n", rounds / 4 + 1);
     bench_parse("inline GET k", "GET k\r\n", rounds);
 
     static const struct {

@@ -30,12 +30,20 @@ static void check(const struct reply *r)
     cr_assert_eq(last, r->tail);
 }
 
+static char *buffer(size_t len)
+{
+    char *p = malloc(len);
+    if (p == NULL) {
+        abort();
+    }
+    return p;
+}
+
 /* All bytes, as a string; the caller frees it. */
 static char *bytes_of(const struct reply *r)
 {
     check(r);
-    char *all = malloc(r->total_bytes + 1);
-    cr_assert_not_null(all);
+    char *all = buffer(r->total_bytes + 1);
     size_t len = 0;
     for (const struct reply_chunk *c = r->head; c != NULL; c = c->next) {
         memcpy(all + len, c->data, c->len);
@@ -62,8 +70,7 @@ static void expect(struct reply *r, const char *want)
 
 static char *pattern(size_t len)
 {
-    char *p = malloc(len + 1);
-    cr_assert_not_null(p);
+    char *p = buffer(len + 1);
     for (size_t i = 0; i < len; i++) {
         p[i] = (char)('a' + i % 23);
     }
@@ -240,7 +247,7 @@ Test(reply, long_formats)
         reply_init(&r, 2);
         reply_bulkf(&r, "%.*s", (int)len, p);
         reply_errorf(&r, "ERR %.*s", (int)len, p);
-        char *want = malloc(2 * len + 64);
+        char *want = buffer(2 * len + 64);
         int n = sprintf(want, "$%zu\r\n%.*s\r\n-ERR %.*s\r\n", len, (int)len, p, (int)len, p);
         expect_n(&r, want, (size_t)n);
         reply_clear(&r);
@@ -300,8 +307,10 @@ Test(reply, what_belongs_together_stays_together)
             cr_assert_neq(c->data[c->len - 1], '$');
         }
         char want[1024];
-        sprintf(want, "+OK\r\n:1234567\r\n$200\r\n%s\r\n$50\r\n%.50s\r\n-ERR x\r\n=34\r\ntxt:%.30s\r\n", p,
-                p, p);
+        sprintf(want,
+                "+OK\r\n:1234567\r\n$200\r\n%s\r\n$50\r\n%.50s\r\n-ERR x\r\n"
+                "=34\r\ntxt:%.30s\r\n",
+                p, p, p);
         char *all = bytes_of(&r);
         cr_assert_str_eq(all + before, want);
         free(all);
@@ -313,7 +322,7 @@ Test(reply, what_belongs_together_stays_together)
 Test(reply, bulks_of_every_size)
 {
     char *p = pattern(BIG);
-    char *want = malloc(BIG + 64);
+    char *want = buffer(BIG + 64);
     for (size_t len = 0; len <= BIG; len = len < 1200 ? len + 1 : len + 997) {
         struct reply r;
         reply_init(&r, 2);
@@ -379,7 +388,7 @@ Test(reply, references_are_released_once)
     reply_init(&r, 2);
     reply_bulk_ref(&r, p, BIG, count_release, &released);
     cr_assert_eq(r.head->next->data, p);
-    char *want = malloc(BIG + 64);
+    char *want = buffer(BIG + 64);
     int n = sprintf(want, "$%d\r\n%s\r\n", BIG, p);
     expect_n(&r, want, (size_t)n);
     reply_consume(&r, (size_t)n - 3);
@@ -433,11 +442,13 @@ Test(reply, deferred_lengths)
 /* Three marks, nested, filled in every order, with little and much between them. */
 Test(reply, marks_in_any_order)
 {
-    static const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    static const int orders[6][3] = {
+        {0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0},
+    };
     static const size_t sizes[] = {0, 1, 20, 900, 5000, BIG};
     enum { SIZES = sizeof sizes / sizeof *sizes };
     char *p = pattern(BIG);
-    char *want = malloc(4 * BIG + 256);
+    char *want = buffer(4 * BIG + 256);
     for (size_t k = 0; k < SIZES * SIZES * SIZES * 6; k++) {
         const size_t a = sizes[k % SIZES], b = sizes[k / SIZES % SIZES];
         const size_t c = sizes[k / (SIZES * SIZES) % SIZES];
@@ -454,8 +465,9 @@ Test(reply, marks_in_any_order)
         for (int i = 0; i < 3; i++) {
             reply_deferred_array(&r, m[order[i]], (size_t[]){1, 22, 333}[order[i]]);
         }
-        int n = sprintf(want, "$%zu\r\n%.*s\r\n*1\r\n*22\r\n$%zu\r\n%.*s\r\n*333\r\n$%zu\r\n%.*s\r\n", a,
-                        (int)a, p, b, (int)b, p, c, (int)c, p);
+        int n = sprintf(want,
+                        "$%zu\r\n%.*s\r\n*1\r\n*22\r\n$%zu\r\n%.*s\r\n*333\r\n$%zu\r\n%.*s\r\n",
+                        a, (int)a, p, b, (int)b, p, c, (int)c, p);
         expect_n(&r, want, (size_t)n);
         reply_clear(&r);
     }

@@ -252,7 +252,8 @@ static void expect_line_bound(const char *before, char fill, const char *end, co
             every[i] = i + 1;
         }
         struct text whole = parse_whole(in.data, in.len, &open_limits);
-        cr_assert_eq(too_long, whole.len >= strlen(want) && memcmp(whole.data, want, strlen(want)) == 0);
+        cr_assert_eq(too_long, whole.len >= strlen(want) &&
+                                   memcmp(whole.data, want, strlen(want)) == 0);
         size_t tail = in.len - 8;
         assert_same(whole, parse_cut(in.data, every + tail, 8, &open_limits), tail);
         free(every);
@@ -297,8 +298,8 @@ Test(resp_parse, unquotes_inline)
 Test(resp_parse, unbalanced_quotes)
 {
     static const char *const bad[] = {
-        "\"abc\r\n", "'abc\r\n", "\"a\"b\r\n", "'a'b\r\n", "\"a\\\"\n", "\"\\\n", "'a\\'\n", "a\"\n",
-        "\"a\"\"b\"\n",
+        "\"abc\r\n", "'abc\r\n", "\"a\"b\r\n", "'a'b\r\n", "\"a\\\"\n", "\"\\\n", "'a\\'\n",
+        "a\"\n", "\"a\"\"b\"\n",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         expect_error(bad[i], &open_limits, "Protocol error: unbalanced quotes in request");
