@@ -51,8 +51,6 @@ struct reply {
     size_t held_bytes_;                /* private to reply.c: what reply_memory tells */
 };
 
-/* Gives the calling thread's pool back, before the thread ends. */
-void reply_thread_exit(void);
 
 void reply_init(struct reply *r, int resp);
 void reply_clear(struct reply *r);     /* frees all chunks, keeps resp, muted and errors */
