@@ -54,7 +54,7 @@ static bool parse_time(struct call *c, enum expire_unit unit, int64_t base_ms, i
         return false;
     }
     if (__builtin_mul_overflow(t, (int64_t)unit, &t) || t > INT64_MAX - base_ms) {
-        reply_errorf(c->out, "ERR invalid expire time in '%s' command", c->command->name);
+        call_error_expire(c);
         return false;
     }
     *at_ms = t + base_ms;

@@ -3,7 +3,7 @@
  *
  * The names of encodings and the numbers of references are those that Redis would show for such a
  * value; tools and test suites compare them. Here short strings lie in the entry, small integers
- * are not shared, and nothing else is counted by reference but long strings under way to clients. */
+ * are not shared, and only long strings count references. */
 #include "core/cmd_generic.h"
 #include "core/serial.h"
 #include <inttypes.h>

@@ -216,7 +216,7 @@ void cmd_scan(struct call *c)
         reply_array(c->out, 0);
         return;
     }
-    /* The cursor comes before the keys, but is known after them: those go to a reply of their own. */
+    /* The cursor comes before the keys, but is known after them: keys get a reply of their own. */
     struct reply keys;
     reply_init(&keys, c->out->resp);
     struct reply *const out = c->out;

@@ -113,6 +113,18 @@ struct entry *entry_drop_expiry(struct entry *e)
     return e;
 }
 
+struct entry *entry_compact(struct entry *e)
+{
+    size_t bytes = entry_bytes(e);
+    if (bytes > SLAB_MAX_BYTES || !slab_is_sparse(e)) {
+        return e;
+    }
+    struct entry *moved = slab_alloc(bytes);
+    memcpy(moved, e, bytes);
+    slab_free(e, bytes);
+    return moved;
+}
+
 struct entry *entry_rename(struct entry *e, struct slice key)
 {
     struct entry_shape shape = {

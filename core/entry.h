@@ -173,6 +173,8 @@ struct entry *entry_add_expiry(struct entry *e);
 struct entry *entry_drop_expiry(struct entry *e);
 /* The same value, expiry and access clock under another key; moves. */
 struct entry *entry_rename(struct entry *e, struct slice key);
+/* Moves an entry to a better place, if there is one (slab_is_sparse); its address, maybe the old. */
+struct entry *entry_compact(struct entry *e);
 /* Gives an entry that has an expiry word another expiry. */
 static inline void entry_set_expiry_ms(struct entry *e, int64_t at_ms)
 {

@@ -91,6 +91,12 @@ struct keyspace {
         uint64_t slots, seen, gone; /* slots and keys looked at, keys deleted in this round */
         bool in_round, in_db, in_slot;
     } expire_;                    /* where the active cycle is */
+    struct {
+        uint32_t db, slot;
+        uint64_t pos;
+        size_t idle_after;        /* idle memory that the last pass could not do away with */
+        bool in_pass;
+    } compact_;                   /* where compaction is */
     uint64_t random_state_;
     struct keyspace *view_of;   /* the owner's keyspace when this is a view, NULL otherwise */
     struct keyspace_hooks hooks; /* copied into views */
@@ -220,6 +226,12 @@ size_t keyspace_expire_slice(struct keyspace *ks, const struct keyspace_backgrou
 /* Frees some of what was put aside; true when nothing is left. */
 bool keyspace_free_slice(struct keyspace *ks, uint64_t deadline_ns);
 bool keyspace_free_pending(const struct keyspace *ks);
+/* Compaction: while much of the slab's memory is idle (tables that grew, values that changed leave
+ * holes), moves entries and buckets together so that whole pages become free. Cheap when there is
+ * nothing to do; true when there is more to do. Also calls slab_collect(), which takes back what
+ * other threads have freed and gives empty memory to the kernel. Entries' addresses change: between
+ * commands only. */
+bool keyspace_compact_slice(struct keyspace *ks, const struct keyspace_background *b);
 /* Earliest expiry that may be due in any slot of this shard (a lower bound), INT64_MAX if none. */
 int64_t keyspace_expire_next_ms(const struct keyspace *ks);
 

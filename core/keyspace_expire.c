@@ -1,4 +1,5 @@
-/* keyspace_expire.c - what goes on behind the commands: active expiry, and freeing in slices.
+/* keyspace_expire.c - what goes on behind the commands: active expiry, compaction, and freeing in
+ * slices.
  *
  * Active expiry goes round the databases and their slots:
  *
@@ -16,6 +17,7 @@
 
 #include "core/keyspace_internal.h"
 #include "core/mem.h"
+#include "core/slab.h"
 
 enum {
     CLOCK_EVERY_KEYS = 32,
@@ -227,6 +229,89 @@ int64_t keyspace_expire_next_ms(const struct keyspace *ks)
         return ks->expire_.rest_until_ms;
     }
     return next_ms;
+}
+
+/* --- compaction --- */
+
+enum {
+    IDLE_MIN_BYTES = 512 << 10, /* less is not worth a pass */
+    IDLE_SHARE = 32,            /* nor is less than this share of what is in use */
+};
+
+struct compaction {
+    struct keyspace *ks;
+    struct table *table;
+    uint32_t seen;
+};
+
+static void compact_visit(void *item, void *ctx)
+{
+    struct compaction *s = ctx;
+    struct entry *moved = entry_compact(item);
+    s->seen++;
+    if (moved != item) {
+        table_replace(s->table, entry_hash(moved), item, moved);
+    }
+}
+
+/* From where the pass is to the end of the database; false when time is up before. */
+static bool compact_db(struct keyspace *ks, const struct keyspace_background *b)
+{
+    struct keyspace_db *d = ks->db[ks->compact_.db];
+    uint32_t slots = 0;
+    struct compaction s = {.ks = ks};
+    for (;;) {
+        uint32_t n = keyspace__occupied_from(d, ks->compact_.slot);
+        if (n != ks->compact_.slot) {
+            ks->compact_.slot = n;
+            ks->compact_.pos = 0;
+        }
+        if (n == SLOT_COUNT) {
+            return true;
+        }
+        if (b->may_touch && !b->may_touch(b->ctx, (uint16_t)n)) {
+            ks->compact_.pos = 0;
+        } else {
+            s.table = &d->slots[n].table;
+            table_compact(s.table, ks->compact_.pos);
+            ks->compact_.pos = table_scan(s.table, ks->compact_.pos, compact_visit, &s);
+        }
+        slots++;
+        ks->compact_.slot += ks->compact_.pos == 0;
+        if (s.seen >= CLOCK_EVERY_KEYS || slots >= CLOCK_EVERY_SLOTS) {
+            s.seen = slots = 0;
+            if (time_is_up(b)) {
+                return false;
+            }
+        }
+    }
+}
+
+bool keyspace_compact_slice(struct keyspace *ks, const struct keyspace_background *b)
+{
+    assert(!ks->view_of);
+    slab_collect();
+    if (!ks->compact_.in_pass) {
+        size_t idle = slab_idle_bytes(), share = slab_used_bytes() / IDLE_SHARE;
+        if (idle < ks->compact_.idle_after) {
+            ks->compact_.idle_after = idle; /* what could not be done away with has gone by itself */
+        }
+        if (idle < ks->compact_.idle_after + IDLE_MIN_BYTES + share) {
+            return false;
+        }
+        ks->compact_.in_pass = true;
+        ks->compact_.db = ks->compact_.slot = 0;
+        ks->compact_.pos = 0;
+    }
+    for (; ks->compact_.db < (uint32_t)ks->databases; ks->compact_.db++) {
+        if (!compact_db(ks, b)) {
+            return true;
+        }
+        ks->compact_.slot = 0;
+    }
+    ks->compact_.in_pass = false;
+    ks->compact_.idle_after = slab_idle_bytes();
+    return false;
 }
 
 /* --- freeing in slices --- */

@@ -21,7 +21,8 @@ struct bytes { /* a growing buffer */
 void bytes_append(struct bytes *b, const void *data, size_t len);
 void bytes_free(struct bytes *b);
 
-uint64_t crc64_update(uint64_t crc, const void *data, size_t len); /* "123456789" -> 0xe9c6d914c4b8d9ca */
+/* Begin with 0. "123456789" -> 0xe9c6d914c4b8d9ca */
+uint64_t crc64_update(uint64_t crc, const void *data, size_t len);
 
 /* The value with its type byte, as in an RDB file. */
 void serial_value(struct bytes *out, const struct entry *e, const struct settings *settings);

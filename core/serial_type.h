@@ -58,7 +58,8 @@ struct serial_reader {
 };
 
 /* Writes the type byte (which may depend on the encoding) and the value. */
-typedef void serial__save(struct bytes *out, const struct entry *e, const struct settings *settings);
+typedef void serial__save(struct bytes *out, const struct entry *e,
+                          const struct settings *settings);
 /* Reads the value behind a type byte. False when it is malformed; then nothing is left in *out. */
 typedef bool serial__load(struct serial_reader *r, enum serial_rdb_type type,
                           struct serial_loaded *out);

@@ -12,8 +12,9 @@
  *     in use ──page_release()──► empty, resident ──pages_trim()──► empty, released
  *       ▲───────────────page_take()───┴───────────────────────────────────┘
  *
- * and a chunk whose pages are all empty is unmapped (a few are kept). Chunks come from the kernel,
- * not from mimalloc: they must be aligned to 2 MiB, and from the fifth on they ask for huge pages,
+ * and a chunk whose pages are all empty is unmapped (one is kept). Both kinds of giving back cost
+ * system calls and happen in slab_collect() only, a few at a time. Chunks come from the kernel, not
+ * from mimalloc: they must be aligned to 2 MiB, and when there are many they ask for huge pages,
  * which spare a random access its TLB miss. Ashlar never forks, so huge pages cost no copies.
  *
  * A page in use with room (free blocks, or an untouched rest) stands in its class's list; blocks
@@ -23,7 +24,8 @@
  * Threads: everything in a slab is its owner's, except remote: blocks freed by other threads,
  * linked through their first word, pushed with one compare-and-swap, taken all at once.
  *
- * Under AddressSanitizer every block is a malloc of its own, so that overflows are seen. */
+ * Under AddressSanitizer every block is a malloc of its own, so that overflows (beyond the size of
+ * the class, which a caller may use) are seen. */
 #include "core/slab.h"
 
 #include "core/mem.h"
@@ -39,11 +41,13 @@ enum {
     CLASSES = FINE_CLASSES + (SLAB_MAX_BYTES - FINE_MAX) / 64,
     CHUNK_BYTES = 2 << 20,
     CHUNK_PAGES = CHUNK_BYTES / SLAB_PAGE_BYTES,
-    HUGE_FROM_CHUNKS = 4,   /* a small server stays small */
+    HUGE_FROM_CHUNKS = 64,  /* a huge page is resident as a whole: below 128 MiB that would tell */
     CHUNKS_EMPTY_KEPT = 1,
+    DROP_LOOK_AT = 64,      /* chunks looked at for one to give back */
+    SPARSE_NUM = 7, SPARSE_DEN = 8,
     TRIM_PAGES_MAX = 16,    /* pages given back per slab_collect() */
-    TRIM_KEEP = 16,         /* resident empty pages always kept, and one per TRIM_SHARE in use */
-    TRIM_SHARE = 8,
+    TRIM_KEEP = 4,          /* resident empty pages always kept, and one per TRIM_SHARE in use */
+    TRIM_SHARE = 256,
 };
 
 static inline unsigned class_of(size_t bytes)
@@ -99,6 +103,23 @@ void slab_free(void *p, size_t bytes)
 
 void slab_collect(void)
 {
+}
+
+/* Any answer will do: this one moves some blocks each time, so that the movers are tested. */
+bool slab_is_sparse(const void *p)
+{
+    static _Thread_local uint32_t asked;
+    return ++asked % 16 == 0;
+}
+
+size_t slab_idle_bytes(void)
+{
+    return SIZE_MAX / 4;
+}
+
+size_t slab_used_bytes(void)
+{
+    return 0;
 }
 
 void slab_stats(const struct slab *s, struct slab_stats *out)
@@ -219,6 +240,28 @@ static void *map_aligned(size_t bytes)
     return wide + before;
 }
 
+static void chunk_link(struct slab *s, struct chunk *chunk)
+{
+    chunk->prev = NULL;
+    chunk->next = s->chunks;
+    if (s->chunks) {
+        s->chunks->prev = chunk;
+    }
+    s->chunks = chunk;
+}
+
+static void chunk_unlink(struct slab *s, struct chunk *chunk)
+{
+    if (chunk->prev) {
+        chunk->prev->next = chunk->next;
+    } else {
+        s->chunks = chunk->next;
+    }
+    if (chunk->next) {
+        chunk->next->prev = chunk->prev;
+    }
+}
+
 static void chunk_add(struct slab *s)
 {
     struct chunk *chunk = map_aligned(CHUNK_BYTES);
@@ -227,12 +270,7 @@ static void chunk_add(struct slab *s)
     }
     chunk->owner = s;
     chunk->empty_pages = CHUNK_PAGES;
-    chunk->prev = NULL;
-    chunk->next = s->chunks;
-    if (s->chunks) {
-        s->chunks->prev = chunk;
-    }
-    s->chunks = chunk;
+    chunk_link(s, chunk);
     s->chunk_count++;
     s->chunks_empty++;
     for (int i = CHUNK_PAGES - 1; i >= 0; i--) {
@@ -248,14 +286,7 @@ static void chunk_drop(struct slab *s, struct chunk *chunk)
         list_remove(page->resident ? &s->resident : &s->released, page);
         s->pages_resident -= page->resident;
     }
-    if (chunk->prev) {
-        chunk->prev->next = chunk->next;
-    } else {
-        s->chunks = chunk->next;
-    }
-    if (chunk->next) {
-        chunk->next->prev = chunk->prev;
-    }
+    chunk_unlink(s, chunk);
     s->chunk_count--;
     s->chunks_empty--;
     munmap(chunk, CHUNK_BYTES);
@@ -299,8 +330,10 @@ static void page_release(struct slab *s, struct page *page)
     s->pages_resident++;
     s->pages_used--;
     struct chunk *chunk = chunk_of(page);
-    if (++chunk->empty_pages == CHUNK_PAGES && ++s->chunks_empty > CHUNKS_EMPTY_KEPT) {
-        chunk_drop(s, chunk);
+    if (++chunk->empty_pages == CHUNK_PAGES) {
+        s->chunks_empty++;
+        chunk_unlink(s, chunk); /* to the front, where chunks_trim() looks first */
+        chunk_link(s, chunk);
     }
 }
 
@@ -404,6 +437,21 @@ static void pages_trim(struct slab *s)
     }
 }
 
+/* Gives one chunk back, if more than enough are empty. */
+static void chunks_trim(struct slab *s)
+{
+    if (s->chunks_empty <= CHUNKS_EMPTY_KEPT) {
+        return;
+    }
+    struct chunk *chunk = s->chunks;
+    for (int i = 0; chunk && i < DROP_LOOK_AT; i++, chunk = chunk->next) {
+        if (chunk->empty_pages == CHUNK_PAGES) {
+            chunk_drop(s, chunk);
+            return;
+        }
+    }
+}
+
 void slab_collect(void)
 {
     struct slab *s = own;
@@ -411,8 +459,26 @@ void slab_collect(void)
         if (atomic_load_explicit(&s->remote, memory_order_relaxed)) {
             remote_take(s);
         }
+        chunks_trim(s);
         pages_trim(s);
     }
+}
+
+bool slab_is_sparse(const void *p)
+{
+    const struct page *page = page_of(p);
+    return page->in_list && page->used * SPARSE_DEN < page->capacity * SPARSE_NUM &&
+           chunk_of(p)->owner == own && own->room[page->class] != page;
+}
+
+size_t slab_idle_bytes(void)
+{
+    return own ? own->pages_used * SLAB_PAGE_BYTES - own->used_bytes : 0;
+}
+
+size_t slab_used_bytes(void)
+{
+    return own ? own->used_bytes : 0;
 }
 
 void slab_thread_exit(void)

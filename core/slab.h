@@ -13,6 +13,7 @@
 #ifndef ASHLAR_CORE_SLAB_H
 #define ASHLAR_CORE_SLAB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,7 +27,17 @@ void slab_thread_exit(void);         /* tests: gives everything back; no block m
 void *slab_alloc(size_t bytes) __attribute__((malloc)); /* 1 … SLAB_MAX_BYTES */
 void slab_free(void *p, size_t bytes);                  /* the size it was allocated with */
 size_t slab_size(size_t bytes);                         /* bytes such a block really takes */
-void slab_collect(void);                                /* takes back remotely freed blocks */
+/* In the background, often: takes back remotely freed blocks, gives some empty memory back to the
+ * kernel (well below a millisecond). */
+void slab_collect(void);
+
+/* Compaction: whoever can move a block allocates another, copies, and frees the first. True when
+ * that helps: the block lies in a page of this thread's slab that is filled badly while others of
+ * its class have room. Goes on until all pages of a class but one are filled to 7/8. */
+bool slab_is_sparse(const void *p);
+/* Memory of this thread's slab in pages but not in blocks, bytes; and in blocks. */
+size_t slab_idle_bytes(void);
+size_t slab_used_bytes(void);
 
 struct slab_stats {
     size_t pages, pages_empty;

@@ -19,15 +19,16 @@
  * I3  All directory entries that a segment covers are equal; dir->deepest counts the segments whose
  *     local depth is the directory's, and is not 0: otherwise the directory halves.
  *
- * Load: with 6 to 8 items per bucket on average, and the fill of single buckets spread as Poisson
- * has it, a sixth of the buckets chain and an item costs 10.7 bytes on average. */
+ * Load: with 7 to 9 items per bucket on average, and the fill of single buckets spread as Poisson
+ * has it, a quarter of the buckets chain, an item in nine is found one bucket further, and an item
+ * costs 10.4 bytes. At most 8 per bucket would be 10.8 bytes and one item in thirteen. */
 #include "core/table.h"
 
 #include "core/mem.h"
 #include "core/slab.h"
 
 enum {
-    LOAD_MAX = 8,           /* mean items per bucket; beyond, the segment grows */
+    LOAD_MAX = 9,           /* mean items per bucket; beyond, the segment grows */
     MERGE_ITEMS_MAX = TABLE_SEGMENT_BUCKETS * LOAD_MAX / 2,
     GATHER_MAX = TABLE_SEGMENT_BUCKETS * LOAD_MAX + 64, /* items gathered on the stack */
     CHAIN_GATHER = 64,
@@ -51,10 +52,13 @@ struct segment_header {
 } __attribute__((aligned(64)));
 static_assert(sizeof(struct segment_header) == sizeof(struct table__bucket), "one line");
 
+/* All items of a segment (or two) on their way to another: 40 KiB of stack. */
 struct gathered {
-    void **items;
+    struct {
+        void *item;
+        uint64_t hash;
+    } *at, local[GATHER_MAX];
     size_t count;
-    void *local[GATHER_MAX];
 };
 
 void table_init(struct table *t)
@@ -171,18 +175,19 @@ static void chain_remove(struct table *t, struct table__bucket *first, struct ta
 
 /* --- segments --- */
 
+static_assert((int)LOAD_MAX == (int)TABLE_BUCKET_ITEMS, "a single bucket is full before it chains");
 static inline uint64_t segment_limit(unsigned n)
 {
-    return n == 1 ? TABLE_BUCKET_ITEMS : (uint64_t)n * LOAD_MAX;
+    return (uint64_t)n * LOAD_MAX;
 }
 
-/* Buckets for so many items: 6.5 per bucket. */
+/* Buckets for so many items: 7 per bucket. */
 static unsigned segment_size_for(uint64_t items)
 {
     if (items <= TABLE_BUCKET_ITEMS - 2) {
         return 1;
     }
-    uint64_t n = (items * 2 + 12) / 13;
+    uint64_t n = (items + 6) / 7;
     return n < TABLE_SEGMENT_BUCKETS ? (unsigned)n : TABLE_SEGMENT_BUCKETS;
 }
 
@@ -275,7 +280,7 @@ static struct table__bucket *segment_bucket(const struct segment *s, uint64_t ha
 static void gather_begin(struct gathered *g, uint64_t count)
 {
     g->count = 0;
-    g->items = count <= GATHER_MAX ? g->local : mem_alloc(count * sizeof(void *));
+    g->at = count <= GATHER_MAX ? (void *)g->local : mem_alloc(count * sizeof g->local[0]);
 }
 
 static void gather(struct gathered *g, const struct segment *s)
@@ -283,40 +288,42 @@ static void gather(struct gathered *g, const struct segment *s)
     for (unsigned i = 0; i < s->n; i++) {
         for (const struct table__bucket *b = &s->buckets[i]; b; b = bucket_next(b)) {
             for (unsigned j = 0; j < bucket_count(b); j++) {
-                g->items[g->count++] = table__pointer(b, j);
+                g->at[g->count++].item = table__pointer(b, j);
             }
         }
     }
 }
 
-static void gather_end(struct gathered *g)
-{
-    if (g->items != g->local) {
-        mem_free(g->items);
-    }
-}
-
-static inline void touch_ahead(const struct gathered *g, size_t i)
-{
-    if (i < g->count) {
-        const char *item = g->items[i];
-        __builtin_prefetch(item);
-        __builtin_prefetch(item + 31);
-    }
-}
-
-/* Puts gathered items into new segments: s of them, all of one depth, neighbours by prefix. */
-static void scatter(struct table *t, const struct table_type *type, const struct gathered *g,
-                    const struct segment *s)
+/* Every item is a miss: they are touched ahead. */
+static void gather_hashes(struct gathered *g, const struct table_type *type)
 {
     for (size_t i = 0; i < g->count; i++) {
-        touch_ahead(g, i + REBUILD_AHEAD);
-        uint64_t hash = type->hash(g->items[i]);
+        if (i + REBUILD_AHEAD < g->count) {
+            const char *item = g->at[i + REBUILD_AHEAD].item;
+            __builtin_prefetch(item);
+            __builtin_prefetch(item + 31);
+        }
+        g->at[i].hash = type->hash(g->at[i].item);
+    }
+}
+
+static void gather_end(struct gathered *g)
+{
+    if ((void *)g->at != (void *)g->local) {
+        mem_free(g->at);
+    }
+}
+
+/* Puts gathered items into new segments, of one depth and neighbours, the first being s. */
+static void scatter(struct table *t, const struct gathered *g, const struct segment *s)
+{
+    for (size_t i = 0; i < g->count; i++) {
+        uint64_t hash = g->at[i].hash;
         const struct segment *to = s;
         if (s->depth) {
             to += (hash >> (64 - s->depth)) - s->prefix;
         }
-        bucket_add(t, segment_bucket(to, hash), (uint8_t)hash, g->items[i]);
+        bucket_add(t, segment_bucket(to, hash), (uint8_t)hash, g->at[i].item);
     }
 }
 
@@ -328,10 +335,11 @@ static void segment_resize(struct table *t, const struct table_type *type, struc
     gather_begin(&g, old.count);
     gather(&g, &old);
     assert(g.count == old.count); /* I2 */
+    gather_hashes(&g, type);
     struct segment new = old;
     new.n = n;
     segment_new(t, &new);
-    scatter(t, type, &g, &new);
+    scatter(t, &g, &new);
     segment_publish(t, &new);
     segment_free(t, &old);
     gather_end(&g);
@@ -382,11 +390,11 @@ static void segment_split(struct table *t, const struct table_type *type, struct
     struct gathered g;
     gather_begin(&g, old.count);
     gather(&g, &old);
+    gather_hashes(&g, type);
     unsigned depth = old.depth + 1;
     struct segment half[2] = {0};
     for (size_t i = 0; i < g.count; i++) {
-        touch_ahead(&g, i + REBUILD_AHEAD);
-        half[type->hash(g.items[i]) >> (64 - depth) & 1].count++;
+        half[g.at[i].hash >> (64 - depth) & 1].count++;
     }
     struct table before = *t; /* to free the old segment by its own shape */
     if (t->depth_ == 0) {
@@ -402,7 +410,7 @@ static void segment_split(struct table *t, const struct table_type *type, struct
         half[i].prefix = old.prefix << 1 | i;
         segment_new(t, &half[i]);
     }
-    scatter(t, type, &g, half);
+    scatter(t, &g, half);
     segment_publish(t, &half[0]);
     segment_publish(t, &half[1]);
     if (depth == t->depth_) {
@@ -430,6 +438,7 @@ static bool segment_merge(struct table *t, const struct table_type *type, struct
     gather_begin(&g, low.count + high.count);
     gather(&g, &low);
     gather(&g, &high);
+    gather_hashes(&g, type);
     if (low.depth == t->depth_) {
         table_dir(t)->deepest -= 2;
     }
@@ -446,7 +455,7 @@ static bool segment_merge(struct table *t, const struct table_type *type, struct
         t->depth_ = 0;
     }
     segment_new(t, &joined);
-    scatter(t, type, &g, &joined);
+    scatter(t, &g, &joined);
     segment_publish(t, &joined);
     while (t->depth_ > 1 && table_dir(t)->deepest == 0) {
         dir_halve(t);
@@ -457,10 +466,10 @@ static bool segment_merge(struct table *t, const struct table_type *type, struct
 
 /* --- adding and taking out --- */
 
+/* The last step before the split is a large one: segments of a big table pass it all the time. */
 static unsigned segment_grown(unsigned n)
 {
-    unsigned grown = n + (n + 2) / 3;
-    return grown < TABLE_SEGMENT_BUCKETS ? grown : TABLE_SEGMENT_BUCKETS;
+    return n > TABLE_SEGMENT_BUCKETS / 2 ? TABLE_SEGMENT_BUCKETS : n + (n + 2) / 3;
 }
 
 /* Makes sure that the segment of this hash may take one more item. */
@@ -647,6 +656,36 @@ void *table_random(const struct table *t, uint64_t (*random)(void *ctx), void *c
         }
     }
     return fallback;
+}
+
+void table_compact(struct table *t, uint64_t pos)
+{
+    assert(t->flags_ == 0);
+    if (!t->root_) {
+        return;
+    }
+    struct segment s = segment_at(t, pos);
+    struct table__bucket *b = segment_bucket(&s, pos);
+    if (b == s.buckets) { /* the segment's first bucket stands for the whole array */
+        unsigned header = t->depth_ ? 1 : 0;
+        size_t bytes = (s.n + header) * sizeof *b;
+        if (bytes <= SLAB_MAX_BYTES && slab_is_sparse(s.buckets - header)) {
+            struct table__bucket *moved = slab_alloc(bytes);
+            memcpy(moved, s.buckets - header, bytes);
+            slab_free(s.buckets - header, bytes);
+            b = s.buckets = moved + header;
+            segment_publish(t, &s);
+        }
+    }
+    for (; b->state & TABLE__CHAINED; b = bucket_next(b)) {
+        struct table__bucket *next = bucket_next(b);
+        if (slab_is_sparse(next)) {
+            struct table__bucket *moved = slab_alloc(sizeof *moved);
+            *moved = *next;
+            slab_free(next, sizeof *next);
+            pointer_set(b, TABLE_BUCKET_ITEMS - 1, moved);
+        }
+    }
 }
 
 size_t table_bytes(const struct table *t)

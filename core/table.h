@@ -78,6 +78,9 @@ uint64_t table_scan_remove(struct table *t, const struct table_type *type, uint6
                            table_visit *visit, void *ctx);
 /* A random item, evenly; NULL when empty. random is 64 fresh random bits per call. */
 void *table_random(const struct table *t, uint64_t (*random)(void *ctx), void *ctx);
+/* Moves the buckets that cover position pos (with pos as table_scan gives it) to better places, if
+ * there are any (slab_is_sparse). The items stay; between scans only. */
+void table_compact(struct table *t, uint64_t pos);
 /* Memory of buckets and directory, bytes. */
 size_t table_bytes(const struct table *t);
 /* Frees items (by visit) and buckets, at most about budget items per call; true when done and the
@@ -109,6 +112,14 @@ struct table__dir {
 enum { TABLE__POSITION_BITS = 48 };
 #define TABLE__POINTER_MASK ((1ull << 48) - 1)
 #define TABLE__POSITION_MASK (~0xffffull) /* the hash bits that make the position */
+
+/* gcc takes a loop that does nothing but prefetch for one without effect, and deletes it: the asm
+ * keeps it. */
+static inline void table__touch(const void *p)
+{
+    __builtin_prefetch(p);
+    __asm__ volatile("" : : "r"(p));
+}
 
 static inline void *table__pointer(const struct table__bucket *b, unsigned i)
 {
@@ -173,7 +184,7 @@ static inline void *table_find_inline(const struct table *t, uint64_t hash, tabl
 
 static inline void table_prefetch_bucket(const struct table *t, uint64_t hash)
 {
-    __builtin_prefetch(table__bucket(t, hash));
+    table__touch(table__bucket(t, hash));
 }
 
 static inline void table_prefetch_item(const struct table *t, uint64_t hash)
@@ -184,11 +195,11 @@ static inline void table_prefetch_item(const struct table *t, uint64_t hash)
     }
     for (unsigned hits = table__match_tags(b, (uint8_t)hash); hits; hits &= hits - 1) {
         const char *item = table__pointer(b, (unsigned)__builtin_ctz(hits));
-        __builtin_prefetch(item);
-        __builtin_prefetch(item + 48); /* most items of interest reach into a second line */
+        table__touch(item);
+        table__touch(item + 48); /* most items of interest reach into a second line */
     }
     if (__builtin_expect(b->state & TABLE__CHAINED, 0)) {
-        __builtin_prefetch(table__pointer(b, TABLE_BUCKET_ITEMS - 1));
+        table__touch(table__pointer(b, TABLE_BUCKET_ITEMS - 1));
     }
 }
 

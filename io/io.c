@@ -97,8 +97,8 @@ int io__init(struct io *io, const struct io_config *config, const struct io_ops 
 
     io->bufs = calloc(config->buffers, sizeof *io->bufs);
     io->free_ids = calloc(config->buffers, sizeof *io->free_ids);
-    io->buf_memory =
-        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    io->buf_memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (io->buf_memory == MAP_FAILED) {
         io->buf_memory = NULL;
     }

@@ -58,7 +58,7 @@ struct io_handlers {
     void (*accepted)(struct io_listener *l, int fd);
     /* len > 0: bytes in buf->data. len == 0: the peer has closed (buf NULL). len < 0: negative
      * errno (buf NULL). After len <= 0 nothing more is received; nothing either after
-     * io_sock_close(). One turn may deliver many buffers of one socket. */
+     * io_sock_close(). One turn may deliver many buffers of one socket, at worst all there are. */
     void (*received)(struct io_sock *s, struct io_buf *buf, int len);
     void (*sent)(struct io_sock *s, ssize_t result);
     void (*closed)(struct io_sock *s);
@@ -107,15 +107,18 @@ const char *io_backend_name(const struct io *io); /* "io_uring" or "epoll" */
  * return early with 0 (a signal, an end of the pause after a failed accept). */
 int io_turn(struct io *io, int64_t wait_ns);
 
-/* Makes a waiting io_turn() of target return. Any thread. from is the calling thread's own io, or
+/* Makes a waiting io_turn() of target return. Any thread, while target exists. from is the calling thread's own io, or
  * NULL: with it the io_uring backend sends MSG_RING together with the next io_turn(from); without
  * it (or on epoll) an eventfd is written at once. Wake-ups may be spurious, never lost: one that
  * comes while target is not waiting makes its next wait return at once. */
 void io_wake_mp(struct io *target, struct io *from);
 
-/* Starts accepting on a listening socket (non-blocking). Its fd stays the caller's. */
+/* Starts accepting on a listening socket (non-blocking). Its fd stays the caller's. The descriptor
+ * limit (RLIMIT_NOFILE) is the one of this moment. */
 int io_listen(struct io *io, struct io_listener *l, int fd);
-void io_unlisten(struct io *io, struct io_listener *l); /* no accepted() once it has returned */
+/* No accepted() once it has returned, and l is the caller's. The kernel itself may go on listening
+ * until the next io_turn(). */
+void io_unlisten(struct io *io, struct io_listener *l);
 
 /* Starts receiving on a connected socket. s is zeroed memory of the caller. */
 void io_sock_open(struct io *io, struct io_sock *s, int fd);

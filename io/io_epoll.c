@@ -1,8 +1,8 @@
 /* io_epoll.c - the epoll backend: the same calls and callbacks where io_uring is not permitted.
  *
- * Sockets are registered once, edge-triggered, for reading and writing; no epoll_ctl() follows until
- * they are closed. What an edge has told is kept in flags (SOCK_READABLE, SOCK_WRITE) until a short
- * read or EAGAIN disproves it, so a request and its reply cost one recv() and one send(), and
+ * Sockets are registered once, edge-triggered, for reading and writing; no epoll_ctl() follows
+ * until they are closed. What an edge has told is kept in flags (SOCK_READABLE, SOCK_WRITE) until a
+ * short read or EAGAIN disproves it, so a request and its reply cost one recv() and one send(), and
  * pausing costs nothing.
  *
  *   io_sock_send ─► ready ──turn: write──► sent()            all sends of a turn in one go
@@ -69,9 +69,10 @@ static bool may_read(const struct io_sock *s)
 static int write_some(struct io_sock *s)
 {
     for (int i = 0; i < EPOLL_WRITES_MAX; i++) {
-        ssize_t n = s->flags_ & SOCK_MANY
-                        ? sendmsg(s->fd, &s->many_->msg, MSG_NOSIGNAL | MSG_DONTWAIT)
-                        : send(s->fd, s->one_.iov_base, s->one_.iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n =
+            s->flags_ & SOCK_MANY
+                ? sendmsg(s->fd, &s->many_->msg, MSG_NOSIGNAL | MSG_DONTWAIT)
+                : send(s->fd, s->one_.iov_base, s->one_.iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EINTR) {
             continue;
         }

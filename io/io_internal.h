@@ -88,7 +88,7 @@ struct io {
     char *buf_memory;
     uint16_t *free_ids; /* stack of buffers that nobody has: the warmest on top */
     uint32_t free_count, buf_count;
-    uint32_t held_count; /* buffers in the caller's hands */
+    uint32_t held_count;                          /* buffers in the caller's hands */
     struct io_sock quiet, starved, ready, ending; /* list heads */
     struct io_send *send_free[2];                 /* small, large */
     uint32_t send_free_count[2];
@@ -96,7 +96,7 @@ struct io {
     bool accepts_pausing, accepts_dead, woken_by_self, in_turn;
 
     /* any thread */
-    int wake_fd; /* constant */
+    int wake_fd;                           /* constant */
     _Alignas(64) atomic_bool wake_pending; /* an eventfd write has not been noticed by the owner */
 };
 

@@ -39,7 +39,7 @@
 #include <unistd.h>
 
 enum {
-    URING_FILL_MIN = 64,             /* buffers in the ring at first */
+    URING_FILL_MIN = 64, /* buffers in the ring at first */
     URING_BUFFER_GROUP = 1,
     URING_CQ_FACTOR = 4,             /* completion entries for each submission entry */
     URING_SUBMIT_TRIES_MAX = 1000000 /* kernel out of memory: then give up */
@@ -521,8 +521,8 @@ static const struct io_ops uring_ops = {
  * still have been taken away (restrictions, back-ports). */
 static int probe(struct uring *u)
 {
-    static const int needed[] = {IORING_OP_ACCEPT,       IORING_OP_RECV,     IORING_OP_SEND,
-                                 IORING_OP_SENDMSG,      IORING_OP_POLL_ADD, IORING_OP_MSG_RING,
+    static const int needed[] = {IORING_OP_ACCEPT,      IORING_OP_RECV,     IORING_OP_SEND,
+                                 IORING_OP_SENDMSG,     IORING_OP_POLL_ADD, IORING_OP_MSG_RING,
                                  IORING_OP_ASYNC_CANCEL};
     const unsigned features = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP |
                               IORING_FEAT_FAST_POLL | IORING_FEAT_SUBMIT_STABLE;

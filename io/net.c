@@ -51,8 +51,7 @@ static int enable(int fd, int level, int option)
     return setsockopt(fd, level, option, &one, sizeof one);
 }
 
-static int open_listener(const struct sockaddr *sa, socklen_t len,
-                         char err[NET_ERR_BYTES])
+static int open_listener(const struct sockaddr *sa, socklen_t len, char err[NET_ERR_BYTES])
 {
     int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {

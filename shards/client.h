@@ -11,18 +11,12 @@
 
 #include "core/command.h"
 #include "shards/conn.h"
-#include <stddef.h>
+#include "shards/text.h"
 
 extern const struct command client_subcommands[];
 
-/* Text that grows; freed by mem_free(data). */
-struct client_text {
-    char *data;
-    size_t len, cap;
-};
-void client__text_append(struct client_text *t, const char *data, size_t len);
 /* A connection as CLIENT LIST shows it, with the newline. On the shard of the connection. */
-void client__text_describe(struct client_text *t, const struct conn *conn);
+void client__describe(struct text *t, const struct conn *conn);
 
 /* Names must not break the columns of CLIENT LIST: printable ASCII without blanks. */
 bool client__name_valid(struct slice name);
@@ -37,8 +31,6 @@ static inline int client__shown(struct slice word)
 {
     return word.len < CLIENT_ERROR_WORD_MAX ? (int)word.len : CLIENT_ERROR_WORD_MAX;
 }
-/* ERR unknown subcommand or wrong number of arguments for '…'. Try CLIENT HELP. */
-void client__error_usage(struct call *c);
 
 void client__list(struct call *c);
 void client__kill(struct call *c);

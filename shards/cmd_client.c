@@ -9,14 +9,6 @@
 #include "shards/client.h"
 #include "shards/shard.h"
 
-/* Too many arguments for subcommands with optional ones; too few are noticed by arity. */
-void client__error_usage(struct call *c)
-{
-    reply_errorf(c->out,
-                 "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try CLIENT HELP.",
-                 client__shown(c->argv[1]), c->argv[1].ptr);
-}
-
 /* --- names --- */
 
 bool client__name_valid(struct slice name)
@@ -99,10 +91,10 @@ static void run_id(struct call *c)
 
 static void run_info(struct call *c)
 {
-    struct client_text text = {0};
-    client__text_describe(&text, call_conn(c));
+    struct text text = {0};
+    client__describe(&text, call_conn(c));
     reply_verbatim(c->out, "txt", text.data, text.len);
-    mem_free(text.data);
+    text_free(&text);
 }
 
 static void run_getredir(struct call *c)
@@ -172,7 +164,7 @@ static void run_unblock(struct call *c)
 {
     int64_t id;
     if (c->argc > 4) {
-        client__error_usage(c);
+        call_error_subcommand_args(c); /* too many; too few are noticed by arity */
     } else if (c->argc == 4 && !slice_is(c->argv[3], "TIMEOUT") && !slice_is(c->argv[3], "ERROR")) {
         reply_error(c->out, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
     } else if (call_arg_int(c, 2, &id)) {

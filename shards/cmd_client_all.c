@@ -15,38 +15,17 @@
 #include "shards/client.h"
 #include "shards/clock.h"
 #include "shards/shard.h"
+#include "shards/text.h"
 #include <inttypes.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum {
-    LINE_BYTES = 1536,             /* a line without the names that clients choose */
     TYPE_ANY = -1,
-    TYPE_MASTER = CLIENT_CLASSES,  /* connections to a master: none of them is a client's */
+    TYPE_MASTER = CLIENT_CLASSES, /* connections to a master: none of them is a client's */
 };
 
 /* --- a connection as text --- */
-
-static void reserve(struct client_text *t, size_t more)
-{
-    if (t->cap - t->len >= more) {
-        return;
-    }
-    size_t cap = t->cap * 2;
-    t->cap = cap > t->len + more ? cap : t->len + more;
-    t->data = mem_realloc(t->data, t->cap);
-}
-
-void client__text_append(struct client_text *t, const char *data, size_t len)
-{
-    if (len == 0) {
-        return;
-    }
-    reserve(t, len);
-    memcpy(t->data + t->len, data, len);
-    t->len += len;
-}
 
 static void describe_flags(const struct conn *conn, char out[16])
 {
@@ -78,7 +57,7 @@ static uint64_t seconds_since(const struct conn *conn, uint64_t then_ns)
 /* Replies wait in chunks: the first takes the place of the fixed buffer that Redis has (rbs, rbp,
  * obl), the others that of its list (oll). Subscriptions, MULTI, WATCH and tracking do not exist
  * yet. */
-void client__text_describe(struct client_text *t, const struct conn *conn)
+void client__describe(struct text *t, const struct conn *conn)
 {
     const char *name = conn->name != NULL ? conn->name : "";
     const char *lib_name = conn->lib_name != NULL ? conn->lib_name : "";
@@ -94,9 +73,8 @@ void client__text_describe(struct client_text *t, const struct conn *conn)
         more += chunk != first;
     }
 
-    reserve(t, LINE_BYTES + strlen(name) + strlen(lib_name) + strlen(lib_ver));
-    int n = snprintf(
-        t->data + t->len, t->cap - t->len,
+    text_printf(
+        t,
         "id=%" PRIu64 " addr=%s laddr=%s fd=%d name=%s age=%" PRIu64 " idle=%" PRIu64
         " flags=%s db=%d sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf=%zu qbuf-free=0 argv-mem=0"
         " multi-mem=0 rbs=%zu rbp=%zu obl=%zu oll=%u omem=%zu tot-mem=%zu events=%s cmd=%s"
@@ -108,7 +86,6 @@ void client__text_describe(struct client_text *t, const struct conn *conn)
         reply_memory(&conn->out), conn_memory(conn), events,
         conn->last_command != NULL ? conn->last_command->full_name : "NULL", conn->resp, lib_name,
         lib_ver);
-    t->len += (size_t)n < t->cap - t->len ? (size_t)n : t->cap - t->len - 1;
 }
 
 /* enum client_class, TYPE_MASTER, or -1 after replying an error. */
@@ -144,7 +121,7 @@ struct line {
 };
 
 struct list_part {
-    _Alignas(64) struct client_text text;
+    _Alignas(64) struct text text;
     struct line *lines;
     size_t count, cap;
 };
@@ -186,7 +163,7 @@ static void listing_part(struct shard *shard, void *ctx)
             part->lines = mem_realloc(part->lines, part->cap * sizeof(*part->lines));
         }
         size_t at = part->text.len;
-        client__text_describe(&part->text, conn);
+        client__describe(&part->text, conn);
         part->lines[part->count++] = (struct line){conn->id, at, part->text.len - at, NULL};
     }
 }
@@ -215,7 +192,7 @@ static struct line *listing_sort(const struct listing *l, size_t *count)
 static void listing_free(struct listing *l)
 {
     for (unsigned i = 0; i < l->shards; i++) {
-        mem_free(l->parts[i].text.data);
+        text_free(&l->parts[i].text);
         mem_free(l->parts[i].lines);
     }
     mem_free(l->parts);
@@ -230,22 +207,22 @@ static void listing_done(struct call *c, void *ctx)
     size_t count;
     struct line *lines = listing_sort(l, &count);
 
-    struct client_text all = {0};
+    struct text all = {0};
     if (l->by_id) { /* in the order, and as often, as they were asked for */
         for (size_t i = 0; i < l->wanted_count; i++) {
             const struct line key = {.id = l->wanted[i]};
             const struct line *line = bsearch(&key, lines, count, sizeof(key), compare_lines);
             if (line != NULL) {
-                client__text_append(&all, line->text, line->len);
+                text_append(&all, line->text, line->len);
             }
         }
     } else {
         for (size_t i = 0; i < count; i++) {
-            client__text_append(&all, lines[i].text, lines[i].len);
+            text_append(&all, lines[i].text, lines[i].len);
         }
     }
     reply_verbatim(c->out, "txt", all.data != NULL ? all.data : "", all.len);
-    mem_free(all.data);
+    text_free(&all);
     mem_free(lines);
     listing_free(l);
 }
@@ -477,13 +454,13 @@ static void pause_done(struct call *c, void *ctx)
     reply_ok(c->out);
 }
 
-/* First the change, then a part on every shard: when that is through, whatever was routed without
- * seeing the change has run. The reply therefore means that nothing writes any more. */
+/* First the change, then a part on every shard: when that is through, no shard routes anything any
+ * more without having seen the change. What was routed before and waits for its turn still runs. */
 void client__pause(struct call *c)
 {
     bool writes_only = false;
     if (c->argc > 4) {
-        client__error_usage(c);
+        call_error_subcommand_args(c);
         return;
     }
     if (c->argc == 4) {

@@ -3,12 +3,13 @@
  * What a shard may still be looking at when all shards have the new configuration are settings that
  * travel with a lent view (core/keyspace.h). Such a view is gone within a round of messages; an
  * old configuration is kept for CONFIG_RETIRED_MAX further changes, each of which is a round that
- * all shards take part in. */
+ * all shards take part in. The configuration of the start is never freed: main() keeps to it. */
 #include "shards/cmd_config.h"
 #include "core/glob.h"
 #include "io/net.h"
 #include "shards/config_table.h"
 #include "shards/crash.h"
+#include "shards/latency.h"
 #include "shards/shard.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -39,6 +40,16 @@ static void change_part(struct shard *shard, void *ctx)
     shard->keyspace->settings = &change->fresh->core;
 }
 
+static void retire(const struct config *old)
+{
+    if (old->initial) {
+        return;
+    }
+    config_free(retired[retired_at]);
+    retired[retired_at] = (struct config *)old; /* published, so const to all; ours to free */
+    retired_at = (retired_at + 1) % CONFIG_RETIRED_MAX;
+}
+
 static void change_done(struct call *c, void *ctx)
 {
     struct change *change = ctx;
@@ -50,9 +61,7 @@ static void change_done(struct call *c, void *ctx)
         log_set_level(change->fresh->loglevel);
     }
     free(change);
-    config_free(retired[retired_at]);
-    retired[retired_at] = (struct config *)old; /* published, so const to all; ours to free */
-    retired_at = (retired_at + 1) % CONFIG_RETIRED_MAX;
+    retire(old);
     atomic_flag_clear(&server->config_changing);
     reply_ok(c->out);
 }
@@ -288,30 +297,7 @@ static void config_rewrite_command(struct call *c)
 static void reset_part(struct shard *shard, void *ctx)
 {
     (void)ctx;
-    struct shard_stats *s = &shard->stats;
-    counter *const plain[] = {
-        &s->turns,           &s->sleeps,
-        &s->wakeups_sent,    &s->commands,
-        &s->executed,        &s->remote,
-        &s->waited,          &s->groups,
-        &s->connections,     &s->in_bytes,
-        &s->out_bytes,       &s->errors,
-        &s->unexpected_errors, &s->evicted_clients,
-        &s->output_limit_disconnections, &s->query_limit_disconnections,
-        &s->hits,            &s->misses,
-        &s->expired,         &s->evicted,
-        &s->blocked_ticks_max,
-    };
-    for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
-        counter_set(plain[i], 0);
-    }
-    for (int i = 0; i < STATS_COMMANDS_MAX; i++) {
-        counter_set(&s->command[i].calls, 0);
-        counter_set(&s->command[i].ticks, 0);
-        counter_set(&s->command[i].rejected, 0);
-        counter_set(&s->command[i].failed, 0);
-    }
-    shard->keyspace->stats = (struct keyspace_stats){0};
+    stats_reset(shard);
 }
 
 static void reset_done(struct call *c, void *ctx)

@@ -9,9 +9,9 @@
  *
  * Limits: whoever has not authenticated is stopped in route.c, before a command comes here.
  */
-#include "core/num.h"
 #include "shards/client.h"
 #include "shards/commands.h"
+#include "shards/monitor.h"
 #include "shards/shard.h"
 #include "shards/version.h"
 #include <limits.h>
@@ -21,8 +21,7 @@
 static void run_ping(struct call *c)
 {
     if (c->argc > 2) {
-        reply_errorf(c->out, "ERR wrong number of arguments for '%s' command",
-                     c->command->full_name);
+        call_error_arity(c);
         return;
     }
     /* RESP2 clients in pub/sub mode read everything as messages. */
@@ -204,10 +203,8 @@ static void run_quit(struct call *c)
 static void run_reset(struct call *c)
 {
     struct conn *conn = call_conn(c);
-    if (conn->flags & CONN_MONITOR) {
-        atomic_fetch_sub_explicit(&conn->shard->server->monitors, 1, memory_order_relaxed);
-    }
-    conn->flags &= ~(uint32_t)(CONN_MONITOR | CONN_NO_EVICT | CONN_NO_TOUCH);
+    monitor_stop(conn);
+    conn->flags &= ~(uint32_t)(CONN_NO_EVICT | CONN_NO_TOUCH);
     conn->db = 0;
     conn->resp = 2;
     conn->authenticated = false; /* where there is no password nobody asks */

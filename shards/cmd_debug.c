@@ -1,8 +1,9 @@
 /* cmd_debug.c - DEBUG: what tests and curious people ask for.
  *
- * In Redis DEBUG is one command; here its subcommands have rows, because they are routed differently:
+ * In Redis DEBUG is one command; here its subcommands have rows, because they are routed
+ * differently:
  *
- *   at once, at home         ERROR, LOG, PROTOCOL, STRINGMATCH-LEN, STRUCTSIZE, CHANGE-REPL-ID, crashes
+ *   at once, at home         ERROR, LOG, PROTOCOL, STRINGMATCH-LEN, STRUCTSIZE, crashes
  *   broadcast()              DIGEST, HTSTATS, SET-ACTIVE-EXPIRE
  *   a part on every shard    POPULATE, SLEEP: at one place in the order
  *   where the key lies       OBJECT, DIGEST-VALUE (core/cmd_object.h)
@@ -37,7 +38,8 @@ enum { PROTECTED_NO, PROTECTED_YES, PROTECTED_LOCAL }; /* values of enable-*-com
 
 static bool protected_allowed(int setting, const struct conn *conn)
 {
-    return setting == PROTECTED_YES || (setting == PROTECTED_LOCAL && net_peer_is_loopback(conn->sock.fd));
+    return setting == PROTECTED_YES ||
+           (setting == PROTECTED_LOCAL && net_peer_is_loopback(conn->sock.fd));
 }
 
 const char *server_protected_error(const struct conn *conn, const struct command *cmd)
@@ -48,9 +50,9 @@ const char *server_protected_error(const struct conn *conn, const struct command
     const struct config *config = conn->shard->config;
     const char *name = cmd->parent ? cmd->parent->name : cmd->name;
     if (strcmp(name, "debug") == 0 && !protected_allowed(config->enable_debug_command, conn)) {
-        return "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", "
-               "you can run it from a local connection, otherwise you need to set this option in the "
-               "configuration file, and then restart the server.";
+        return "ERR DEBUG command not allowed. If the enable-debug-command option is set to "
+               "\"local\", you can run it from a local connection, otherwise you need to set "
+               "this option in the configuration file, and then restart the server.";
     }
     if (strcmp(name, "module") == 0 && !protected_allowed(config->enable_module_command, conn)) {
         return "ERR MODULE command not allowed. If the enable-module-command option is set to "
@@ -267,7 +269,8 @@ static bool populate_size(struct call *c, uint32_t arg, int64_t *out)
     return true;
 }
 
-/* Keys <prefix>:<number> of this shard, with "value:<number>", cut or filled with zeroes to size. */
+/* Keys <prefix>:<number> of this shard, with "value:<number>", cut or filled with zeroes to
+ * size. */
 static void populate(struct call *c, int64_t count, struct slice prefix, int64_t size, char *value)
 {
     const struct shard *shard = c->host;
@@ -296,7 +299,7 @@ static void populate(struct call *c, int64_t count, struct slice prefix, int64_t
     }
     mem_free(name);
 }
-static_assert(1 + NUM_INT_CHARS <= POPULATE_NUMBER_BYTES, "\":\" and a number fit behind the prefix");
+static_assert(1 + NUM_INT_CHARS <= POPULATE_NUMBER_BYTES, "colon and number fit behind a prefix");
 
 static void cmd_debug_populate(struct call *c)
 {
@@ -322,41 +325,77 @@ static void cmd_debug_populate(struct call *c)
     reply_ok(c->out);
 }
 
-/* --- DIGEST: of the shards' digests the XOR. A shard that has lent or borrowed slots cannot tell
- * now; then all are asked again. --- */
+/* --- DIGEST: of each database the XOR of the shards' digests, put together in the order of the
+ * databases. A shard that has lent slots cannot tell now; then all are asked again. --- */
+
+struct digest_db {
+    bool used;
+    uint8_t bytes[DIGEST_BYTES];
+};
 
 struct digest {
-    struct {
-        uint8_t bytes[DIGEST_BYTES];
-        bool busy;
-    } part[SHARDS_MAX];
+    struct digest_db *part[SHARDS_MAX]; /* by shard: one per database; NULL when it cannot tell */
+    int databases;
 };
 
 static void digest_part(struct shard *shard, void *ctx)
 {
     struct digest *d = ctx;
-    d->part[shard->id].busy = shard->exec->holds > 0;
-    if (!d->part[shard->id].busy) {
-        keyspace_digest(shard->keyspace, -1, d->part[shard->id].bytes);
+    if (shard->exec->holds > 0) {
+        return;
+    }
+    struct digest_db *db = mem_alloc_zero((size_t)d->databases * sizeof *db);
+    for (int i = 0; i < d->databases; i++) {
+        db[i].used = keyspace_size(shard->keyspace, i) > 0;
+        if (db[i].used) {
+            keyspace_digest(shard->keyspace, i, db[i].bytes);
+        }
+    }
+    d->part[shard->id] = db;
+}
+
+static void digest_of_database(const struct digest *d, unsigned shards, int db,
+                               uint8_t digest[DIGEST_BYTES])
+{
+    uint8_t keys[DIGEST_BYTES] = {0};
+    bool used = false;
+    for (unsigned s = 0; s < shards; s++) {
+        used |= d->part[s][db].used;
+        for (int i = 0; i < DIGEST_BYTES; i++) {
+            keys[i] ^= d->part[s][db].bytes[i];
+        }
+    }
+    if (used) {
+        keyspace_digest_db(digest, db);
+        for (int i = 0; i < DIGEST_BYTES; i++) {
+            digest[i] ^= keys[i];
+        }
     }
 }
 
 static void digest_done(struct call *c, void *ctx)
 {
     struct digest *d = ctx;
-    uint8_t sum[DIGEST_BYTES] = {0};
-    for (unsigned s = 0; s < call_home(c)->server->shard_count; s++) {
-        if (d->part[s].busy) {
-            broadcast(c, digest_part, digest_done, d);
-            return;
-        }
-        for (int i = 0; i < DIGEST_BYTES; i++) {
-            sum[i] ^= d->part[s].bytes[i];
-        }
+    unsigned shards = call_home(c)->server->shard_count;
+    bool complete = true;
+    for (unsigned s = 0; s < shards; s++) {
+        complete &= d->part[s] != NULL;
+    }
+    uint8_t digest[DIGEST_BYTES] = {0};
+    for (int db = 0; complete && db < d->databases; db++) {
+        digest_of_database(d, shards, db, digest);
+    }
+    for (unsigned s = 0; s < shards; s++) {
+        mem_free(d->part[s]);
+        d->part[s] = NULL;
+    }
+    if (!complete) {
+        broadcast(c, digest_part, digest_done, d);
+        return;
     }
     char hex[DIGEST_BYTES * 2 + 1];
     for (int i = 0; i < DIGEST_BYTES; i++) {
-        snprintf(hex + i * 2, 3, "%02x", sum[i]);
+        snprintf(hex + i * 2, 3, "%02x", digest[i]);
     }
     reply_status(c->out, hex);
     mem_free(d);
@@ -365,7 +404,9 @@ static void digest_done(struct call *c, void *ctx)
 static void cmd_debug_digest(struct call *c)
 {
     if (args_fit(c, 2, 2)) {
-        broadcast(c, digest_part, digest_done, mem_alloc_zero(sizeof(struct digest)));
+        struct digest *d = mem_alloc_zero(sizeof *d);
+        d->databases = c->ks->databases;
+        broadcast(c, digest_part, digest_done, d);
     }
 }
 
@@ -496,52 +537,53 @@ static void cmd_debug_help(struct call *c)
     call_help(c, lines);
 }
 
-/* DEBUG with a word that no row knows. */
-void cmd_debug(struct call *c)
-{
-    call_error_subcommand_args(c);
-}
-
 /* --- rows --- */
 
-#define DEBUG_ROW(name_, run_, route_, summary_)                                                 \
-    .name = (name_), .run = (run_), .arity = -2,                                                 \
-    .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_PROTECTED, .route = (route_), \
-    .group = "server", .since = "1.0.0", .summary = (summary_), .complexity = "Depends on subcommand."
+#define DEBUG_ROW(name_, run_, arity_, route_, summary_)                                           \
+    .name = (name_), .run = (run_), .arity = (arity_),                                             \
+    .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_PROTECTED,                   \
+    .route = (route_), .group = "server", .since = "1.0.0", .summary = (summary_),                 \
+    .complexity = "Depends on subcommand."
 
 const struct command debug_subcommands[] = {
-    {DEBUG_ROW("assert", cmd_debug_assert, ROUTE_HOME, "Crashes by a failed assertion.")},
-    {DEBUG_ROW("change-repl-id", cmd_debug_change_replid, ROUTE_BARRIER, "Takes a new replication id.")},
-    {DEBUG_ROW("digest", cmd_debug_digest, ROUTE_BARRIER, "Returns a digest of all keys and values.")},
+    {DEBUG_ROW("assert", cmd_debug_assert, -2, ROUTE_HOME, "Crashes by a failed assertion.")},
+    {DEBUG_ROW("change-repl-id", cmd_debug_change_replid, -2, ROUTE_BARRIER,
+               "Takes a new replication id.")},
+    {DEBUG_ROW("digest", cmd_debug_digest, -2, ROUTE_BARRIER,
+               "Returns a digest of all keys and values.")},
     {
-        DEBUG_ROW("digest-value", cmd_debug_digest_value, ROUTE_KEYS, "Returns digests of values."),
-        .apart = APART_EACH_KEY, .keys = {{.flags = KEY_RO, KEYS_AT(2, -1, 1)}},
+        DEBUG_ROW("digest-value", cmd_debug_digest_value, -2, ROUTE_KEYS,
+                  "Returns digests of values."),
+        .apart = APART_EACH_KEY,
+        .keys = {{.flags = KEY_RO, KEYS_AT(2, -1, 1)}},
     },
-    {DEBUG_ROW("error", cmd_debug_error, ROUTE_HOME, "Replies with an error.")},
-    {DEBUG_ROW("help", cmd_debug_help, ROUTE_HOME, "Says what the subcommands do.")},
-    {DEBUG_ROW("htstats", cmd_debug_htstats, ROUTE_BARRIER, "Returns statistics of hash tables.")},
-    {DEBUG_ROW("log", cmd_debug_log, ROUTE_HOME, "Writes a message to the log.")},
+    {DEBUG_ROW("error", cmd_debug_error, -2, ROUTE_HOME, "Replies with an error.")},
+    {DEBUG_ROW("help", cmd_debug_help, -2, ROUTE_HOME, "Says what the subcommands do.")},
+    {DEBUG_ROW("htstats", cmd_debug_htstats, -2, ROUTE_BARRIER,
+               "Returns statistics of hash tables.")},
+    {DEBUG_ROW("log", cmd_debug_log, -2, ROUTE_HOME, "Writes a message to the log.")},
     {
-        DEBUG_ROW("object", cmd_debug_object, ROUTE_KEYS, "Shows internals of a key."), .arity = 3,
+        DEBUG_ROW("object", cmd_debug_object, 3, ROUTE_KEYS, "Shows internals of a key."),
         .keys = {{.flags = KEY_RO, KEYS_AT(2, 0, 1)}},
     },
-    {DEBUG_ROW("oom", cmd_debug_oom, ROUTE_HOME, "Crashes as when memory runs out.")},
-    {DEBUG_ROW("panic", cmd_debug_panic, ROUTE_HOME, "Crashes on purpose.")},
+    {DEBUG_ROW("oom", cmd_debug_oom, -2, ROUTE_HOME, "Crashes as when memory runs out.")},
+    {DEBUG_ROW("panic", cmd_debug_panic, -2, ROUTE_HOME, "Crashes on purpose.")},
     {
-        DEBUG_ROW("populate", cmd_debug_populate, ROUTE_ALL, "Creates many keys."),
+        DEBUG_ROW("populate", cmd_debug_populate, -2, ROUTE_ALL, "Creates many keys."),
         .apart = APART_OK,
     },
-    {DEBUG_ROW("protocol", cmd_debug_protocol, ROUTE_HOME, "Replies with a value of a type.")},
-    {DEBUG_ROW("segfault", cmd_debug_segfault, ROUTE_HOME, "Crashes by a forbidden write.")},
+    {DEBUG_ROW("protocol", cmd_debug_protocol, -2, ROUTE_HOME, "Replies with a value of a type.")},
+    {DEBUG_ROW("segfault", cmd_debug_segfault, -2, ROUTE_HOME, "Crashes by a forbidden write.")},
     {
-        DEBUG_ROW("set-active-expire", cmd_debug_set_active_expire, ROUTE_BARRIER,
+        DEBUG_ROW("set-active-expire", cmd_debug_set_active_expire, -2, ROUTE_BARRIER,
                   "Turns expiry in the background off or on."),
     },
     {
-        DEBUG_ROW("sleep", cmd_debug_sleep, ROUTE_ALL, "Stops all shards for a while."), .arity = 3,
+        DEBUG_ROW("sleep", cmd_debug_sleep, 3, ROUTE_ALL, "Stops all shards for a while."),
         .apart = APART_OK,
     },
-    {DEBUG_ROW("stringmatch-len", cmd_debug_stringmatch, ROUTE_HOME, "Matches a glob pattern.")},
-    {DEBUG_ROW("structsize", cmd_debug_structsize, ROUTE_HOME, "Returns sizes of structures.")},
+    {DEBUG_ROW("stringmatch-len", cmd_debug_stringmatch, -2, ROUTE_HOME,
+               "Matches a glob pattern.")},
+    {DEBUG_ROW("structsize", cmd_debug_structsize, -2, ROUTE_HOME, "Returns sizes of structures.")},
     {0},
 };

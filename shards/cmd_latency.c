@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 enum {
+    AGE_BYTES = 24, /* of "12d", whatever the clock says */
     GRAPH_COLUMNS = 80,
     GRAPH_ROWS = 4,
     GRAPH_LEVELS = 3, /* heights that one character shows */
@@ -176,7 +177,7 @@ static void cmd_latency_reset(struct call *c)
 
 /* --- GRAPH: one column per sample, its age below, written downwards --- */
 
-static void age_label(char out[16], int64_t seconds)
+static void age_label(char out[AGE_BYTES], int64_t seconds)
 {
     static const struct {
         int64_t seconds;
@@ -184,17 +185,19 @@ static void age_label(char out[16], int64_t seconds)
     } units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}};
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
         if (seconds >= units[i].seconds) {
-            snprintf(out, 16, "%lld%c", (long long)(seconds / units[i].seconds), units[i].unit);
+            snprintf(out, AGE_BYTES, "%lld%c", (long long)(seconds / units[i].seconds),
+                     units[i].unit);
             return;
         }
     }
-    snprintf(out, 16, "%llds", (long long)(seconds < 0 ? 0 : seconds));
+    snprintf(out, AGE_BYTES, "%llds", (long long)(seconds < 0 ? 0 : seconds));
 }
 
 static char graph_cell(uint32_t ms, uint32_t low, uint32_t high, int row)
 {
     int steps = GRAPH_ROWS * GRAPH_LEVELS;
-    int height = high == low ? 1 : 1 + (int)((uint64_t)(ms - low) * (unsigned)(steps - 1) / (high - low));
+    uint64_t above = high == low ? 0 : (uint64_t)(ms - low) * (unsigned)(steps - 1) / (high - low);
+    int height = 1 + (int)above;
     int in_row = height - (GRAPH_ROWS - 1 - row) * GRAPH_LEVELS;
     return in_row <= 0 ? ' ' : in_row > GRAPH_LEVELS ? '|' : "_o#"[in_row - 1];
 }
@@ -214,7 +217,7 @@ static void graph_rows(struct text *t, const struct latency_sample *sample, uint
         struct text labels = {0};
         more = 0;
         for (uint32_t i = 0; i < n; i++) {
-            char age[16];
+            char age[AGE_BYTES];
             age_label(age, now_s - sample[i].unix_s);
             bool has = strlen(age) > line;
             text_append(&labels, has ? &age[line] : " ", 1);
@@ -245,7 +248,8 @@ static void report_graph(struct call *c, struct merged_events *m)
     }
 
     struct text t = {0};
-    text_printf(&t, "%s - high %u ms, low %u ms (all time high %u ms)\n", e->name, high, low, e->max_ms);
+    text_printf(&t, "%s - high %u ms, low %u ms (all time high %u ms)\n", e->name, high, low,
+                e->max_ms);
     for (int i = 0; i < GRAPH_COLUMNS; i++) {
         text_append(&t, "-", 1);
     }
@@ -294,22 +298,25 @@ static void advise(struct text *t, const struct config *config, const char *even
 {
     if (strcmp(event, "command") == 0) {
         int64_t wanted_us = config->latency_monitor_threshold_ms * 1000;
-        if (config->slowlog_log_slower_than_us < 0 || config->slowlog_log_slower_than_us > wanted_us) {
+        if (config->slowlog_log_slower_than_us < 0 ||
+            config->slowlog_log_slower_than_us > wanted_us) {
             text_printf(t, "- The slow log does not see all of these commands: CONFIG SET "
                            "slowlog-log-slower-than %lld would show them.\n", (long long)wanted_us);
         }
-        text_printf(t, "- SLOWLOG GET names the commands that took long. Commands over many elements "
-                       "(KEYS, SMEMBERS, large ranges) are better cut in pieces (SCAN, SSCAN, LIMIT).\n");
+        text_printf(t, "- SLOWLOG GET names the commands that took long. Commands over many "
+                       "elements (KEYS, SMEMBERS, large ranges) are better cut in pieces (SCAN, "
+                       "SSCAN, LIMIT).\n");
     } else if (strcmp(event, "fast-command") == 0) {
-        text_printf(t, "- Commands that do little work took long: the shards' threads do not get their "
-                       "cores in time. Look for other processes on these cores, for CPU limits of a "
-                       "container, for steal time, and whether there are more shards than cores.\n");
+        text_printf(t, "- Commands that do little work took long: the shards' threads do not get "
+                       "their cores in time. Look for other processes on these cores, for CPU "
+                       "limits of a container, for steal time, and whether there are more "
+                       "shards than cores.\n");
     } else if (strcmp(event, "expire-cycle") == 0) {
         text_printf(t, "- Deleting expired keys took long: many keys seem to expire at one time. "
                        "Spread their expiry, or lower active-expire-effort.\n");
     } else if (strncmp(event, "eviction", 8) == 0) {
-        text_printf(t, "- Evicting keys took long: memory is needed faster than it is made free. Raise "
-                       "maxmemory, or write in smaller pieces.\n");
+        text_printf(t, "- Evicting keys took long: memory is needed faster than it is made free. "
+                       "Raise maxmemory, or write in smaller pieces.\n");
     }
 }
 
@@ -347,8 +354,8 @@ static void cmd_latency_doctor(struct call *c)
 
 /* --- HISTOGRAM --- */
 
-/* Upper limits of the ranges are 1,024 ns and its doublings, printed as Redis prints them: the end of
- * the range of its own histogram that the limit falls in (1/128 wider), in whole microseconds. */
+/* Upper limits of the ranges are 1,024 ns and its doublings, printed as Redis prints them: the end
+ * of the range of its own histogram that the limit falls in (1/128 wider), in whole µs. */
 static void reply_distribution(struct reply *out, const struct histogram_sum *sum)
 {
     reply_map(out, 2);
@@ -362,8 +369,8 @@ static void reply_distribution(struct reply *out, const struct histogram_sum *su
     for (unsigned power = 0; power < HISTOGRAM_REPORT_POWERS && before < sum->total; power++) {
         uint64_t limit_ns = (1024ull << power) + (8ull << power) - 1;
         bool last = power == HISTOGRAM_REPORT_POWERS - 1;
-        uint64_t count = last ? sum->total
-                              : histogram_count_up_to(sum, (double)limit_ns / 1000 * clock_ticks_per_us);
+        double limit_ticks = (double)limit_ns / 1000 * clock_ticks_per_us;
+        uint64_t count = last ? sum->total : histogram_count_up_to(sum, limit_ticks);
         if (count > before) {
             reply_int(out, (int64_t)(limit_ns / 1000));
             reply_int(out, (int64_t)count);
@@ -455,13 +462,15 @@ static const struct command_arg histogram_args[] = {
 };
 static const char *const report_tips[] = {"nondeterministic_output", "request_policy:all_nodes",
                                           "response_policy:special", NULL};
-static const char *const reset_tips[] = {"request_policy:all_nodes", "response_policy:agg_sum", NULL};
+static const char *const reset_tips[] = {"request_policy:all_nodes", "response_policy:agg_sum",
+                                         NULL};
 
 const struct command latency_subcommands[] = {
     {
         .name = "doctor", .run = cmd_latency_doctor, .arity = 2, .flags = LATENCY_FLAGS,
         .route = ROUTE_BARRIER, .group = "server", .since = "2.8.13",
-        .summary = "Explains the recorded latency events.", .complexity = "O(1)", .tips = report_tips,
+        .summary = "Explains the recorded latency events.", .complexity = "O(1)",
+        .tips = report_tips,
     },
     {
         .name = "graph", .run = cmd_latency_graph, .arity = 3, .flags = LATENCY_FLAGS,
@@ -478,7 +487,8 @@ const struct command latency_subcommands[] = {
         .name = "histogram", .run = cmd_latency_histogram, .arity = -2, .flags = LATENCY_FLAGS,
         .route = ROUTE_BARRIER, .group = "server", .since = "7.0.0",
         .summary = "Returns how the durations of commands are distributed.",
-        .complexity = "O(N) where N is the number of commands with latency information being retrieved.",
+        .complexity = "O(N) where N is the number of commands with latency information being "
+                      "retrieved.",
         .args = histogram_args, .tips = report_tips,
     },
     {

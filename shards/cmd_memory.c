@@ -13,7 +13,7 @@
 
 static void gather(struct call *c, broadcast_done *done)
 {
-    broadcast(c, info_gather_part, done, info_gathering_new(call_home(c)->server, true));
+    broadcast(c, info_gather_part, done, info_gathering_new(call_home(c), true));
 }
 
 /* --- STATS --- */
@@ -33,7 +33,7 @@ static void field_double(struct reply *out, const char *name, double v)
 static size_t stats_databases(struct reply *out, const struct info_gathering *g)
 {
     size_t shown = 0;
-    for (int d = 0; d < DATABASES_MAX; d++) {
+    for (int d = 0; d < g->databases; d++) {
         struct info_db db = info_db_sum(g, d);
         if (db.keys <= 0) {
             continue;
@@ -114,22 +114,23 @@ static void doctor_done(struct call *c, void *ctx)
     }
 
     if (m.used < DOCTOR_USED_MIN) {
-        text_printf(&t, "This instance is empty or is using very little memory: there is nothing to "
-                        "diagnose yet.\n");
+        text_printf(&t, "This instance is empty or is using very little memory: there is nothing "
+                        "to diagnose yet.\n");
     } else {
         if ((double)m.peak > 1.5 * (double)m.used) {
-            text_printf(&t, "* Peak memory: at its peak the server used more than 150%% of what it uses "
-                            "now. What the allocator still holds will be used again; MEMORY PURGE "
-                            "gives back what can be given back.\n");
+            text_printf(&t, "* Peak memory: at its peak the server used more than 150%% of what it "
+                            "uses now. What the allocator still holds will be used again; MEMORY "
+                            "PURGE gives back what can be given back.\n");
         }
         if (m.fragmentation > 1.4 && m.fragmentation_bytes > DOCTOR_WASTE_MIN) {
-            text_printf(&t, "* High total RSS: the process holds %.2f times the memory that is in use. "
-                            "Either memory was at a peak before, or small values were deleted between "
-                            "others that stay.\n", m.fragmentation);
+            text_printf(&t, "* High total RSS: the process holds %.2f times the memory that is in "
+                            "use. Either memory was at a peak before, or small values were "
+                            "deleted between others that stay.\n", m.fragmentation);
         }
         if (conns && (uint64_t)m.clients / conns > DOCTOR_CLIENT_BYTES_MAX) {
-            text_printf(&t, "* Big client buffers: connections take %lld bytes on average. CLIENT LIST "
-                            "shows which ones do not read what they asked for, or pipeline too much.\n",
+            text_printf(&t, "* Big client buffers: connections take %lld bytes on average. CLIENT "
+                            "LIST shows which ones do not read what they asked for, or pipeline "
+                            "too much.\n",
                         (long long)((uint64_t)m.clients / conns));
         }
         if (t.len == 0) {

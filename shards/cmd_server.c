@@ -69,7 +69,8 @@ static void cmd_shutdown(struct call *c)
         return;
     }
     if (!o.now && (c->flags & CALL_DENY_BLOCKING)) {
-        reply_error(c->out, "ERR SHUTDOWN without NOW or ABORT isn't allowed for DENY BLOCKING client");
+        reply_error(c->out, "ERR SHUTDOWN without NOW or ABORT isn't allowed for DENY "
+                            "BLOCKING client");
         return;
     }
     log_warning("User requested shutdown...");
@@ -201,23 +202,27 @@ static const struct command_arg shutdown_save_args[] = {
 };
 static const struct command_arg shutdown_args[] = {
     {.name = "save-selector", .type = ARG_ONEOF, .flags = ARG_OPTIONAL, .sub = shutdown_save_args},
-    {.name = "now", .type = ARG_PURE_TOKEN, .token = "NOW", .flags = ARG_OPTIONAL, .since = "7.0.0"},
-    {.name = "force", .type = ARG_PURE_TOKEN, .token = "FORCE", .flags = ARG_OPTIONAL, .since = "7.0.0"},
-    {.name = "abort", .type = ARG_PURE_TOKEN, .token = "ABORT", .flags = ARG_OPTIONAL, .since = "7.0.0"},
+    {.name = "now", .type = ARG_PURE_TOKEN, .token = "NOW", .flags = ARG_OPTIONAL,
+     .since = "7.0.0"},
+    {.name = "force", .type = ARG_PURE_TOKEN, .token = "FORCE", .flags = ARG_OPTIONAL,
+     .since = "7.0.0"},
+    {.name = "abort", .type = ARG_PURE_TOKEN, .token = "ABORT", .flags = ARG_OPTIONAL,
+     .since = "7.0.0"},
     {0},
 };
 
 const struct command server_commands[] = {
     {
-        .name = "debug", .run = cmd_debug, .arity = -2,
+        .name = "debug", .arity = -2,
         .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_PROTECTED,
-        .route = ROUTE_HOME, .subcommands = debug_subcommands,
+        .subcommands = debug_subcommands,
         .group = "server", .since = "1.0.0", .summary = "Debugging of the server.",
         .complexity = "Depends on subcommand.",
     },
     {
         .name = "info", .run = cmd_info, .arity = -1,
-        .flags = CMD_LOADING | CMD_STALE | CMD_SENTINEL, .acl = ACL_DANGEROUS, .route = ROUTE_BARRIER,
+        .flags = CMD_LOADING | CMD_STALE | CMD_SENTINEL, .acl = ACL_DANGEROUS,
+        .route = ROUTE_BARRIER,
         .group = "server", .since = "1.0.0",
         .summary = "Returns information and statistics about the server.", .complexity = "O(1)",
         .history = info_history, .args = info_args, .tips = info_tips,
@@ -252,12 +257,14 @@ const struct command server_commands[] = {
     {
         .name = "monitor", .run = cmd_monitor, .arity = 1,
         .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE, .route = ROUTE_BARRIER,
-        .group = "server", .since = "1.0.0", .summary = "Shows every command that the server takes.",
+        .group = "server", .since = "1.0.0", 
+        .summary = "Shows every command that the server takes.",
     },
     {
         .name = "role", .run = cmd_role, .arity = 1,
         .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST | CMD_SENTINEL,
-        .acl = ACL_ADMIN | ACL_DANGEROUS, .route = ROUTE_BARRIER, .group = "server", .since = "2.8.12",
+        .acl = ACL_ADMIN | ACL_DANGEROUS, .route = ROUTE_BARRIER, .group = "server",
+        .since = "2.8.12",
         .summary = "Returns the server's part in replication.", .complexity = "O(1)",
     },
     {

@@ -2,9 +2,9 @@
  *
  * server_commands[] (cmd_server.c) is one array of the command table; the subcommands of a
  * container stand beside their functions. All these commands are run at home, when the
- * connection's earlier commands are answered (ROUTE_BARRIER): what concerns every shard goes through
- * broadcast(). Exceptions are routed by their keys and implemented in core/ (MEMORY USAGE, DEBUG
- * OBJECT, DEBUG DIGEST-VALUE).
+ * connection's earlier commands are answered (ROUTE_BARRIER): what concerns every shard goes
+ * through broadcast(). Exceptions are routed by their keys and implemented in core/ (MEMORY USAGE,
+ * DEBUG OBJECT, DEBUG DIGEST-VALUE).
  */
 #ifndef ASHLAR_SHARDS_CMD_SERVER_H
 #define ASHLAR_SHARDS_CMD_SERVER_H
@@ -18,7 +18,7 @@ extern const struct command server_commands[];
 extern const struct command slowlog_subcommands[], latency_subcommands[], memory_subcommands[],
     debug_subcommands[];
 
-command_run cmd_info, cmd_monitor, cmd_debug;
+command_run cmd_info, cmd_monitor;
 
 /* The error for commands that the configuration protects (CMD_PROTECTED: DEBUG), or NULL when this
  * connection may run them. To be asked at home before such a command is routed. */

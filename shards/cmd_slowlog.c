@@ -182,7 +182,8 @@ const struct command slowlog_subcommands[] = {
     {
         .name = "get", .run = cmd_slowlog_get, .arity = -2,
         .flags = CMD_ADMIN | CMD_LOADING | CMD_STALE, .route = ROUTE_BARRIER,
-        .group = "server", .since = "2.2.12", .summary = "Returns the newest entries of the slow log.",
+        .group = "server", .since = "2.2.12", 
+        .summary = "Returns the newest entries of the slow log.",
         .complexity = "O(N) where N is the number of entries returned",
         .history = get_history, .args = get_args, .tips = get_tips,
     },
@@ -194,7 +195,8 @@ const struct command slowlog_subcommands[] = {
     {
         .name = "len", .run = cmd_slowlog_len, .arity = 2,
         .flags = CMD_ADMIN | CMD_LOADING | CMD_STALE, .route = ROUTE_BARRIER,
-        .group = "server", .since = "2.2.12", .summary = "Returns how many entries the slow log has.",
+        .group = "server", .since = "2.2.12", 
+        .summary = "Returns how many entries the slow log has.",
         .complexity = "O(1)", .tips = len_tips,
     },
     {

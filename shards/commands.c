@@ -334,8 +334,10 @@ __attribute__((cold)) static void error_unknown_sub(const struct command *contai
     upper[i] = '\0';
 
     char text[ERROR_TEXT_BYTES + 128];
-    snprintf(text, sizeof(text), "ERR unknown subcommand '%.*s'. Try %s HELP.",
-             shown(name, ERROR_TEXT_BYTES), name.ptr, upper);
+    bool debug = container->flags & CMD_PROTECTED; /* in Redis not a container, so worded otherwise */
+    snprintf(text, sizeof(text), "ERR unknown subcommand%s '%.*s'. Try %s HELP.",
+             debug ? " or wrong number of arguments for" : "", shown(name, ERROR_TEXT_BYTES),
+             name.ptr, upper);
     blank_newlines(text);
     reply_error(err, text);
 }

@@ -117,6 +117,7 @@ struct config *config_new(void)
     const int rows = config__row_count();
     c->text = config__alloc(sizeof(char *) * (size_t)rows);
     c->core.active_expire = true;
+    c->initial = true;
 
     for (int i = 0; i < rows; i++) {
         const struct config_row *row = &config__rows[i];
@@ -142,6 +143,7 @@ struct config *config_copy(const struct config *c)
     struct config *copy = config__alloc(sizeof(*copy));
     const int rows = config__row_count();
     *copy = *c;
+    copy->initial = false;
 
     copy->text = config__alloc(sizeof(char *) * (size_t)rows);
     for (int i = 0; i < rows; i++) {
@@ -268,6 +270,10 @@ static bool parse_int(const struct config_row *row, const char *text, int64_t *o
     const char *why;
 
     if (row->flags & CONFIG_MEMORY) {
+        if (len == 0) {
+            *out = 0; /* as Redis reads it */
+            return true;
+        }
         if (text[0] != '-' && num_parse_memory(text, len, out)) {
             return true;
         }
@@ -329,15 +335,18 @@ static char *format_int(const struct config_row *row, int64_t v)
     return config__take(&t);
 }
 
-enum { HZ_MIN = 1, HZ_MAX = 500 };
+/* Hints that are brought into their range rather than refused, as in Redis. */
+enum { HZ_MIN = 1, HZ_MAX = 500, BACKLOG_MIN = 16 * 1024 };
 
-/* A hint that is brought into its range rather than refused, as in Redis. */
-static int64_t clamp_hz(const struct config_row *row, int64_t v)
+static int64_t clamp(const struct config_row *row, int64_t v)
 {
-    if (strcmp(row->name, "hz") != 0) {
-        return v;
+    if (strcmp(row->name, "hz") == 0) {
+        return v < HZ_MIN ? HZ_MIN : v > HZ_MAX ? HZ_MAX : v;
     }
-    return v < HZ_MIN ? HZ_MIN : v > HZ_MAX ? HZ_MAX : v;
+    if (strcmp(row->name, "repl-backlog-size") == 0) {
+        return v < BACKLOG_MIN ? BACKLOG_MIN : v;
+    }
+    return v;
 }
 
 /* The text of a value that is not special; NULL with err when it is refused. */
@@ -359,7 +368,7 @@ static char *set_plain(struct config *c, const struct config_row *row, int argc,
         if (!parse_int(row, text, &v, err) || !check_range(row, v, err)) {
             return NULL;
         }
-        v = clamp_hz(row, v);
+        v = clamp(row, v);
         break;
     case CONFIG_ENUM:
         if (!parse_enum(row, argc, argv, &v, err)) {

@@ -88,6 +88,7 @@ struct config {
     char *file; /* absolute path of the configuration file, NULL when there is none */
 
     bool loading_, save_loaded_; /* within config_load() */
+    bool initial;                /* no copy: main() reads it as long as the process lives */
 };
 
 enum { SUPERVISED_NO, SUPERVISED_AUTO, SUPERVISED_SYSTEMD, SUPERVISED_UPSTART };

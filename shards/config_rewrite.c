@@ -143,32 +143,57 @@ static void append_memory(struct config_text *t, const char *bytes)
     config__append_str(t, bytes);
 }
 
-/* save: a line per pair. client-output-buffer-limit: a line per class, those at default only where
- * they had one. */
-static void put_groups(struct rewrite *rw, int row, const char *value, int words)
+static char *format_group(const struct config_row *r, char **words, const char *class)
+{
+    struct config_text t = {0};
+    config__append_str(&t, r->name);
+    if (class == NULL) {
+        config__append_str(&t, " ");
+        config__append_str(&t, words[0]);
+        config__append_str(&t, " ");
+        config__append_str(&t, words[1]);
+        return config__take(&t);
+    }
+    config__appendf(&t, " %s ", class);
+    append_memory(&t, words[1]);
+    config__append_str(&t, " ");
+    append_memory(&t, words[2]);
+    config__append_str(&t, " ");
+    config__append_str(&t, words[3]);
+    return config__take(&t);
+}
+
+static void put_save(struct rewrite *rw, int row, const char *value)
+{
+    int argc;
+    char **argv = config__split(value, &argc);
+    for (int i = 0; i + 1 < argc; i += 2) {
+        put_line(rw, row, format_group(&config__rows[row], argv + i, NULL), true);
+    }
+    free(argv);
+}
+
+/* A line per class. Those that differ from the default come first, so that the others only take
+ * lines which nobody needs. */
+static void put_output_limits(struct rewrite *rw, int row, const char *value)
 {
     const struct config_row *r = &config__rows[row];
-    int argc, initial_argc;
+    int argc;
     char **argv = config__split(value, &argc);
-    char **initial = config__split(r->initial, &initial_argc);
-    const bool is_save = words == 2;
+    char **initial = config__split(r->initial, &argc);
 
-    for (int i = 0; i + words <= argc; i += words) {
-        struct config_text t = {0};
-        bool changed = is_save;
-        config__append_str(&t, r->name);
-        for (int j = i; j < i + words; j++) {
-            config__append_str(&t, " ");
-            if (is_save || j == i + words - 1) {
-                config__append_str(&t, argv[j]);
-            } else if (j == i) {
-                config__append_str(&t, config__class_names[i / words]);
-            } else {
-                append_memory(&t, argv[j]);
+    for (int pass = 0; pass < 2; pass++) {
+        const bool wants_changed = pass == 0;
+        for (int class = 0; class < CLIENT_CLASSES; class++) {
+            char **words = argv + class * CLASS_WORDS;
+            bool changed = false;
+            for (int j = 1; j < CLASS_WORDS; j++) {
+                changed |= strcmp(words[j], initial[class * CLASS_WORDS + j]) != 0;
             }
-            changed |= j >= initial_argc || strcmp(argv[j], initial[j]) != 0;
+            if (changed == wants_changed) {
+                put_line(rw, row, format_group(r, words, config__class_names[class]), changed);
+            }
         }
-        put_line(rw, row, config__take(&t), changed);
     }
     free(argv);
     free(initial);
@@ -181,11 +206,11 @@ static void put_row(struct rewrite *rw, int row, const char *value)
     struct config_text t = {0};
 
     if (strcmp(r->name, "save") == 0 && value[0] != '\0') {
-        put_groups(rw, row, value, 2);
+        put_save(rw, row, value);
         return;
     }
     if (strcmp(r->name, "client-output-buffer-limit") == 0) {
-        put_groups(rw, row, value, CLASS_WORDS);
+        put_output_limits(rw, row, value);
         return;
     }
     if (value[0] == '\0' && ((r->flags & CONFIG_EMPTY_IS_NULL) || r->special == config__replicaof)) {

@@ -135,7 +135,9 @@ static int class_by_name(const char *name)
 
 static bool parse_bytes(const char *text, int64_t *out)
 {
-    return text[0] != '-' && num_parse_memory(text, strlen(text), out);
+    *out = 0; /* an empty one is 0, as Redis reads it */
+    return text[0] == '\0' ||
+           (text[0] != '-' && num_parse_memory(text, strlen(text), out));
 }
 
 char *config__output_limits(struct config *c, int argc, char **argv, char err[CONFIG_ERR_BYTES])

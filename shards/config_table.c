@@ -138,17 +138,16 @@ static bool check_title(const char *text, int64_t value, char err[CONFIG_ERR_BYT
 {
     static const char *const known[] = {"title",       "listen-addr", "server-mode", "port",
                                         "tls-port",    "unixsocket",  "config-file"};
-    for (const char *p = strchr(text, '{'); p != NULL; p = strchr(p, '{')) {
+    bool good = text[0] != '\0';
+    for (const char *p = strchr(text, '{'); good && p != NULL; p = strchr(p, '{')) {
         const char *end = strchr(++p, '}');
         bool found = false;
         for (size_t i = 0; end != NULL && i < sizeof(known) / sizeof(known[0]); i++) {
             found |= strlen(known[i]) == (size_t)(end - p) && memcmp(known[i], p, end - p) == 0;
         }
-        if (!found) {
-            return refuse(err, "template format is invalid or contains unknown variables");
-        }
+        good = found;
     }
-    return true;
+    return good || refuse(err, "template format is invalid or contains unknown variables");
 }
 
 /* clang-format off */

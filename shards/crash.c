@@ -18,6 +18,13 @@
 
 enum { ALT_STACK_BYTES = 64 * 1024, FRAMES_MAX = 100, NUMBER_CHARS = 24 };
 
+/* A sanitizer reports crashes itself, and knows more. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { REPORT_IS_OURS = 0 };
+#else
+enum { REPORT_IS_OURS = 1 };
+#endif
+
 static const int fatal_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 enum { FATAL_SIGNALS = sizeof(fatal_signals) / sizeof(fatal_signals[0]) };
 
@@ -111,6 +118,9 @@ void crash_thread_init(void)
 
 void crash_init(bool enabled)
 {
+    if (!REPORT_IS_OURS) {
+        return;
+    }
     struct sigaction action;
     memset(&action, 0, sizeof(action));
     sigemptyset(&action.sa_mask);

@@ -40,9 +40,9 @@ static uint64_t total_of(const struct server *server, enum info_rate rate)
 static void note_peak_memory(struct server *server, int64_t used)
 {
     int64_t peak = atomic_load_explicit(&server->peak_memory_bytes, memory_order_relaxed);
-    while (used > peak && !atomic_compare_exchange_weak_explicit(&server->peak_memory_bytes, &peak, used,
-                                                                 memory_order_relaxed,
-                                                                 memory_order_relaxed)) {
+    while (used > peak &&
+           !atomic_compare_exchange_weak_explicit(&server->peak_memory_bytes, &peak, used,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
     }
 }
 
@@ -62,7 +62,8 @@ void info_sample(struct server *server, uint64_t now_ns)
         uint64_t total = total_of(server, r);
         uint64_t more = total > info->last_total[r] ? total - info->last_total[r] : 0;
         if (info->last_ns) { /* CONFIG RESETSTAT lets totals fall: then nothing was counted */
-            counter_set(&info->rate[r][info->next], (uint64_t)((double)more * 1e9 / (double)elapsed_ns));
+            counter_set(&info->rate[r][info->next],
+                        (uint64_t)((double)more * 1e9 / (double)elapsed_ns));
         }
         info->last_total[r] = total;
     }
@@ -79,7 +80,7 @@ uint64_t info_rate_mp(const struct info *info, enum info_rate rate)
     return sum / INFO_SAMPLES;
 }
 
-/* --- replication id: a function of the seed and a generation, so that changing it is one store --- */
+/* --- replication id: follows from seed and generation, so that changing it is one store --- */
 
 static uint64_t mix(uint64_t x)
 {
@@ -106,10 +107,11 @@ void info_replid_change_mp(struct info *info)
 
 /* --- gathering --- */
 
-struct info_gathering *info_gathering_new(const struct server *server, bool tables)
+struct info_gathering *info_gathering_new(const struct shard *home, bool tables)
 {
     struct info_gathering *g = mem_alloc_zero(sizeof *g);
-    g->shards = server->shard_count;
+    g->shards = home->server->shard_count;
+    g->databases = home->config->core.databases;
     g->tables = tables;
     return g;
 }
@@ -143,7 +145,7 @@ static uint64_t measure_tables(struct shard *shard, const struct keyspace_db *db
     if (keys && (uint64_t)db->keys > keys) {
         bytes = (uint64_t)((double)bytes * (double)db->keys / (double)keys);
     }
-    return bytes + SLOT_COUNT * sizeof(struct slot_keys);
+    return bytes;
 }
 
 static void gather_databases(struct shard *shard, bool tables, struct info_shard *out)
@@ -165,7 +167,8 @@ static void gather_databases(struct shard *shard, bool tables, struct info_shard
 static void gather_connections(const struct shard *shard, struct info_shard *out)
 {
     uint32_t looked = 0;
-    for (const struct conn *conn = shard->conns; conn && looked < INFO_CONNS_MAX; conn = conn->next) {
+    const struct conn *conn = shard->conns;
+    for (; conn && looked < INFO_CONNS_MAX; conn = conn->next) {
         size_t in = conn_query_bytes(conn), sent = conn->out.total_bytes;
         out->input_max_bytes = in > out->input_max_bytes ? in : out->input_max_bytes;
         out->output_max_bytes = sent > out->output_max_bytes ? sent : out->output_max_bytes;
@@ -244,7 +247,7 @@ void info_memory(struct server *server, const struct info_gathering *g, struct i
         out->clients += (int64_t)g->shard[s]->conns_bytes;
     }
     out->overhead = out->startup + out->clients;
-    for (int d = 0; d < DATABASES_MAX; d++) {
+    for (int d = 0; d < g->databases; d++) {
         struct info_db db = info_db_sum(g, d);
         out->keys += db.keys;
         out->overhead += (int64_t)db.table_bytes + db.keys * (int64_t)sizeof(struct entry) +

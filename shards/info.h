@@ -9,7 +9,8 @@
  *
  * info_sample() keeps the rates: 16 samples, 100 ms apart, as Redis does.
  *
- * Thread: info_create(): before the shards start. info_sample(): shard 0 alone. Others: as they say.
+ * Thread: info_create(): before the shards start. info_sample(): shard 0 alone. Others: as they
+ * say.
  */
 #ifndef ASHLAR_SHARDS_INFO_H
 #define ASHLAR_SHARDS_INFO_H
@@ -22,7 +23,7 @@
 enum {
     INFO_SAMPLES = 16,
     INFO_SAMPLE_MS = 100,
-    INFO_CONNS_MAX = 1024,  /* connections of a shard that are looked at; the rest is extrapolated */
+    INFO_CONNS_MAX = 1024,  /* connections of a shard looked at; the rest is extrapolated */
     INFO_TABLES_MAX = 512,  /* slots of a database whose tables are measured; likewise */
     INFO_REPLID_CHARS = 40,
     INFO_ALLOCATOR_BYTES = 32,
@@ -54,7 +55,7 @@ void info_replid_change_mp(struct info *info);
 /* --- gathering --- */
 struct info_db {
     int64_t keys, expiring, expiry_sum_ms;
-    uint64_t table_bytes; /* slots' tables and their array; estimated, see INFO_TABLES_MAX */
+    uint64_t table_bytes; /* the slots' tables; estimated, see INFO_TABLES_MAX */
 };
 
 struct info_shard {
@@ -75,7 +76,7 @@ struct info_gathering {
 };
 
 struct shard;
-struct info_gathering *info_gathering_new(const struct server *server, bool tables);
+struct info_gathering *info_gathering_new(const struct shard *home, bool tables);
 void info_gathering_free(struct info_gathering *g);
 void info_gather_part(struct shard *shard, void *gathering); /* fits broadcast() */
 struct info_db info_db_sum(const struct info_gathering *g, int db);

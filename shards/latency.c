@@ -72,11 +72,11 @@ void latency_free(struct latency *l)
 
 /* --- counting commands --- */
 
-/* What DEBUG's rows are for is routing; to clients DEBUG is one command. So a container that runs
- * something itself is counted as a whole. */
+/* What DEBUG's rows are for is routing; to clients DEBUG is one command, and the only container
+ * that is protected as a whole: it is counted as one. */
 static const struct command *counted_as(const struct command *cmd)
 {
-    return cmd->parent && cmd->parent->run ? cmd->parent : cmd;
+    return cmd->parent && (cmd->parent->flags & CMD_PROTECTED) ? cmd->parent : cmd;
 }
 
 static struct latency_command *note_command(struct latency *l, const struct command *cmd)
@@ -145,10 +145,11 @@ void stats_error(struct shard *shard, const char *code)
 static void reset_counters(struct shard_stats *s)
 {
     counter *const zeroed[] = {
-        &s->commands, &s->executed, &s->remote, &s->waited, &s->groups, &s->connections,
-        &s->in_bytes, &s->out_bytes, &s->errors, &s->unexpected_errors, &s->evicted_clients,
-        &s->output_limit_disconnections, &s->query_limit_disconnections,
-        &s->hits, &s->misses, &s->expired, &s->evicted, &s->blocked_ticks_max,
+        &s->turns, &s->sleeps, &s->wakeups_sent, &s->commands, &s->executed, &s->remote,
+        &s->waited, &s->groups, &s->connections, &s->in_bytes, &s->out_bytes, &s->errors,
+        &s->unexpected_errors, &s->evicted_clients, &s->output_limit_disconnections,
+        &s->query_limit_disconnections, &s->hits, &s->misses, &s->expired, &s->evicted,
+        &s->blocked_ticks_max,
     };
     for (size_t i = 0; i < sizeof zeroed / sizeof *zeroed; i++) {
         counter_set(zeroed[i], 0);

@@ -4,15 +4,16 @@
  * by those who report it (INFO, LATENCY).
  *
  * Histograms. Durations are counted in CPU ticks, in buckets that are 1/16 of a power of two wide:
- * a value read back is off by at most 1/32 (3.1 %). They become microseconds when they are reported.
+ * a value read back is off by at most 1/32 (3.1 %). They become microseconds when they are
+ * reported.
  *
  *   ticks    0 … 15   16 … 31   32 … 63   64 … 127   …   up to 2^41 (about 10 minutes at 3 GHz)
  *   width       1         1         2         4      …   more counts as that
  *
  * A histogram (about 5 KiB) is allocated when its command first runs on the shard.
  *
- * Events ("command", "fast-command", "expire-cycle" …) keep one sample per second, the worst of that
- * second, and the 160 latest of them; LATENCY merges those of all shards.
+ * Events ("command", "fast-command", "expire-cycle" …) keep one sample per second, the worst of
+ * that second, and the 160 latest of them; LATENCY merges those of all shards.
  *
  * Thread: the shard's own, except the functions ending in _mp: they read what is published with
  * release stores and relaxed counters, from any thread, and may see a slightly older state.

@@ -25,7 +25,7 @@ struct conn;
  * Redis does not show (ADMIN, SKIP_MONITOR) are left out here. */
 void monitor_feed(struct shard *shard, struct conn *conn, int db, const struct command *cmd,
                   const struct slice *argv, uint32_t argc);
-/* The connection ends MONITOR (RESET), or is about to be freed. Nothing happens when it is in none. */
+/* The connection ends MONITOR (RESET) or is being closed. Nothing happens when it is in none. */
 void monitor_stop(struct conn *conn);
 /* The line of a command, "+" and line end included. */
 void monitor_format(struct text *t, int64_t unix_us, int db, const char *from,

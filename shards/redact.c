@@ -4,23 +4,12 @@
  *   ACL SETUSER <everything>     MIGRATE … AUTH <password> | AUTH2 <name> <password>
  */
 #include "shards/redact.h"
+#include "shards/config.h"
 
 static bool after_word(const struct slice *argv, uint32_t i, uint32_t from, uint32_t distance,
                        const char *word)
 {
     return i >= from + distance && slice_is(argv[i - distance], word);
-}
-
-static bool secret_directive(struct slice name)
-{
-    static const char *const secret[] = {"requirepass", "masterauth", "masteruser",
-                                         "tls-key-file-pass", "tls-client-key-file-pass"};
-    for (size_t i = 0; i < sizeof secret / sizeof *secret; i++) {
-        if (slice_is(name, secret[i])) {
-            return true;
-        }
-    }
-    return false;
 }
 
 bool redact_argument(const struct command *cmd, const struct slice *argv, uint32_t argc, uint32_t i)
@@ -31,7 +20,7 @@ bool redact_argument(const struct command *cmd, const struct slice *argv, uint32
     if (cmd->parent) {
         const char *container = cmd->parent->name;
         if (strcmp(container, "config") == 0 && strcmp(cmd->name, "set") == 0) {
-            return i >= 3 && i % 2 == 1 && secret_directive(argv[i - 1]);
+            return i >= 3 && i % 2 == 1 && config_is_sensitive(argv[i - 1]);
         }
         return strcmp(container, "acl") == 0 && strcmp(cmd->name, "setuser") == 0 && i >= 2;
     }

@@ -11,6 +11,7 @@
 #define REDACTED_TEXT "(redacted)"
 
 /* Whether argv[i] of this command is a secret. */
-bool redact_argument(const struct command *cmd, const struct slice *argv, uint32_t argc, uint32_t i);
+bool redact_argument(const struct command *cmd, const struct slice *argv, uint32_t argc,
+                     uint32_t i);
 
 #endif

@@ -1,6 +1,7 @@
 /* route.c - one phase of taking in commands (see route.h). Groups are in group.c. */
 #include "shards/route.h"
 #include "shards/broadcast.h"
+#include "shards/cmd_server.h"
 #include "shards/commands.h"
 #include "shards/exec.h"
 #include "shards/group.h"
@@ -146,9 +147,24 @@ static void reply_refusal(struct shard *s, struct conn *conn, const struct comma
     reply_error(out, text);
     stats_error(s, out->error_code);
     if (cmd != NULL) {
-        counter_add(&s->stats.command[cmd->id].rejected, 1);
+        stats_reject(s, cmd);
     }
     home_reply_end(conn, out, before);
+}
+
+/* For the slow log and the latency monitor. */
+static void note_slow(struct shard *s, struct conn *conn, const struct command *cmd,
+                      const struct slice *argv, uint32_t argc, uint64_t ticks)
+{
+    int64_t slow_us = s->config->slowlog_log_slower_than_us;
+    double us = (double)ticks / clock_ticks_per_us;
+    if (slow_us >= 0 && us >= (double)slow_us) {
+        slowlog_consider(s, conn, cmd, argv, argc, (uint64_t)us);
+    }
+    int64_t spike_ms = s->config->latency_monitor_threshold_ms;
+    if (spike_ms > 0 && us >= (double)spike_ms * 1000) {
+        latency_consider(s, cmd, (uint64_t)us);
+    }
 }
 
 static void run_at_home(struct shard *s, struct conn *conn, const struct command *cmd,
@@ -170,6 +186,7 @@ static void run_at_home(struct shard *s, struct conn *conn, const struct command
     }
     home_reply_end(conn, out, before);
     stats_record(s, cmd, ticks, failed);
+    note_slow(s, conn, cmd, argv, argc, ticks);
 }
 
 static void queue_barrier(struct shard *s, struct conn *conn, const struct command *cmd,
@@ -281,6 +298,12 @@ static const char *refuse(struct shard *s, const struct conn *conn, const struct
     if (!conn_authenticated(conn) && !(cmd->flags & CMD_NO_AUTH)) {
         return "NOAUTH Authentication required.";
     }
+    if (__builtin_expect((cmd->flags & CMD_PROTECTED) != 0, 0)) {
+        const char *error = server_protected_error(conn, cmd);
+        if (error != NULL) {
+            return error;
+        }
+    }
     int64_t max = s->config->core.maxmemory;
     if (max > 0 && (cmd->flags & CMD_DENYOOM) && mem_used_total() > max) {
         return "OOM command not allowed when used memory > 'maxmemory'.";
@@ -309,7 +332,7 @@ static void reply_unresolved(struct shard *s, struct conn *conn, const struct sl
     stats_error(s, out->error_code);
     const struct command *known = commands_find(argv[0]);
     if (known != NULL) {
-        counter_add(&s->stats.command[known->id].rejected, 1);
+        stats_reject(s, known);
     }
     home_reply_end(conn, out, before);
 }
@@ -560,16 +583,7 @@ static void account(struct conn *conn, const struct op *op)
         return; /* counted where it ran */
     }
     stats_record(s, op->command, op->ticks, op->flags & OP_FAILED);
-    int64_t slow_us = s->config->slowlog_log_slower_than_us;
-    double us = (double)op->ticks / clock_ticks_per_us;
-    if (slow_us >= 0 && us >= (double)slow_us) {
-        slowlog_consider(s, conn, op->command, op->argv, op->argc, (uint64_t)us);
-    }
-    int64_t spike_ms = s->config->latency_monitor_threshold_ms;
-    if (spike_ms > 0 && us >= (double)spike_ms * 1000) {
-        latency_add(s, op->command->flags & CMD_FAST ? "fast-command" : "command",
-                    (uint32_t)(us / 1000));
-    }
+    note_slow(s, conn, op->command, op->argv, op->argc, op->ticks);
 }
 
 static void run_undrain(struct shard *s, struct run *run)

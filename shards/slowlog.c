@@ -128,7 +128,8 @@ static void resize(struct slowlog *log, uint32_t cap)
 
 void slowlog_push(struct slowlog *log, struct slowlog_entry *e, int64_t len_max)
 {
-    uint32_t limit = len_max < 0 ? 0 : len_max > SLOWLOG_LEN_MAX ? SLOWLOG_LEN_MAX : (uint32_t)len_max;
+    int64_t most = len_max > SLOWLOG_LEN_MAX ? SLOWLOG_LEN_MAX : len_max;
+    uint32_t limit = most < 0 ? 0 : (uint32_t)most;
 
     /* The ring grows with what is in it, so that a large limit costs nothing until it is used. */
     if (log->cap > limit) {
@@ -173,9 +174,10 @@ void slowlog_consider(struct shard *shard, struct conn *conn, const struct comma
         (cmd->flags & CMD_SKIP_SLOWLOG) || config->slowlog_max_len <= 0) {
         return;
     }
-    uint64_t id = atomic_fetch_add_explicit(&shard->server->slowlog_next_id, 1, memory_order_relaxed);
+    uint64_t id =
+        atomic_fetch_add_explicit(&shard->server->slowlog_next_id, 1, memory_order_relaxed);
     struct slice name = conn->name ? slice_str(conn->name) : slice_of("", 0);
-    struct slowlog_entry *e = slowlog_entry_new(id, clock_unix_us() / 1000000, duration_us, cmd, argv,
-                                                argc, slice_str(conn->addr), name);
+    struct slowlog_entry *e = slowlog_entry_new(id, clock_unix_us() / 1000000, duration_us, cmd,
+                                                argv, argc, slice_str(conn->addr), name);
     slowlog_push(shard->slowlog, e, config->slowlog_max_len);
 }

@@ -182,11 +182,10 @@ static bool same(const struct serial_loaded *a, const struct plain *b)
 /* F2. A string of digits may come back as a number. */
 static void check_round_trip(const struct serial_loaded *value)
 {
-    struct {
-        struct entry e;
-        uint64_t word;
-    } entry = {.e = {.type = TYPE_STRING, .encoding = value->encoding}};
-    struct entry *e = &entry.e;
+    uint64_t room[sizeof(struct entry) / sizeof(uint64_t) + 1] = {0}; /* header and word */
+    struct entry *e = (struct entry *)room;
+    e->type = TYPE_STRING;
+    e->encoding = value->encoding;
     if (value->encoding == ENC_INT) {
         entry_set_int(e, value->integer);
     } else {

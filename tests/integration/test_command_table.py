@@ -10,7 +10,11 @@ from rawresp import Raw, plain, shape
 INFO_CHANGED = {
     "command|getkeys": {"arity"},          # 7.2: a command without arguments may be asked for
     "command|getkeysandflags": {"arity"},
-    "client|setname": {"tips"},            # 7.2
+    "client|setname": {"tips"},            # 7.2, as all of the tips below
+    "latency|reset": {"tips"},
+    "msetnx": {"tips"},
+    "randomkey": {"tips"},
+    "scan": {"tips"},
 }
 # command: fields of COMMAND DOCS
 DOCS_CHANGED = {
@@ -18,6 +22,9 @@ DOCS_CHANGED = {
     "command|getkeys": {"arguments"},      # 7.2: has arguments at all
     "command|getkeysandflags": {"arguments"},
     "quit": {"deprecated_since"},          # 7.2
+    "psetex": {"deprecated_since"},        # 7.2 says so of these three
+    "setex": {"deprecated_since"},
+    "setnx": {"deprecated_since"},
 }
 
 

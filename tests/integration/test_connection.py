@@ -74,7 +74,6 @@ def test_client_info_fields(server, oracle):
 def test_client_list_is_by_id(server):
     raws = [Raw(server.port) for _ in range(20)]
     ids = [plain(r.line("CLIENT ID")) for r in raws]
-    assert ids == sorted(ids)
     listed = [int(n) for n in re.findall(r"^id=(\d+)", plain(raws[0].line("CLIENT LIST")), re.M)]
     assert listed == sorted(listed) and set(ids) <= set(listed)
     some = [ids[7], ids[3], 10**9, ids[7]]

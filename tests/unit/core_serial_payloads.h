@@ -1,5 +1,5 @@
-/* core_serial_payloads.h - what Redis 7.0.15 (Debian) returned for DUMP of these strings, captured
- * from a running server: the facts that core_serial.c tests against, and the seeds of the fuzzer. */
+/* core_serial_payloads.h - what Redis 7.0.15 (Debian) returned for DUMP of these strings, taken
+ * from a running server: facts that core_serial.c tests against, and the seeds of the fuzzer. */
 #ifndef ASHLAR_TESTS_CORE_SERIAL_PAYLOADS_H
 #define ASHLAR_TESTS_CORE_SERIAL_PAYLOADS_H
 

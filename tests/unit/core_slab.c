@@ -97,6 +97,9 @@ Test(slab, pages_move_between_classes)
             give(&held[i]);
         }
     }
+    for (int i = 0; i < 100; i++) {
+        slab_collect();
+    }
     slab_stats(s, &stats);
     cr_assert_eq(stats.pages, 0);
     cr_assert_leq(stats.reserved_bytes, 4u << 20);

@@ -389,3 +389,74 @@ Test(config, rewrites, .init = make_folder, .fini = remove_folder)
     config_free(again);
     config_free(c);
 }
+
+/* Any bytes as a value: refused with a reason and without a trace, or accepted with a text that
+ * means the same again. */
+Test(config, random_values)
+{
+    static const char alphabet[] = "0123456789-+. kmgbKMG%yesnoauthlrw/\\\"'{}\t\x01\xff"
+                                   "normal slave pubsub 1 60";
+    struct config *c = config_new();
+    uint64_t state = 12345;
+    int accepted = 0;
+    for (int i = 0; i < 60000; i++) {
+        char value[24], first[2048];
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        const int row = (int)((state >> 33) % (unsigned)config__row_count());
+        const size_t len = (state >> 13) % sizeof(value);
+        for (size_t j = 0; j < len; j++) {
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            value[j] = alphabet[(state >> 33) % (sizeof(alphabet) - 1)];
+        }
+        const struct slice name = slice_str(config__rows[row].name);
+        snprintf(first, sizeof(first), "%s", c->text[row]);
+        err[0] = '\0';
+        if (!config_set(c, name, slice_of(value, len), err)) {
+            cr_assert(err[0] != '\0', "%s: no reason", name.ptr);
+            cr_assert_str_eq(c->text[row], first);
+            continue;
+        }
+        accepted++;
+        snprintf(first, sizeof(first), "%s", c->text[row]);
+        cr_assert(config_set(c, name, slice_str(first), err), "%s %s: %s", name.ptr, first, err);
+        cr_assert_str_eq(c->text[row], first);
+    }
+    cr_assert_gt(accepted, 1000);
+    config_free(c);
+}
+
+/* Any line: no crash, and what is split and quoted again splits into the same words. */
+Test(config, random_lines)
+{
+    static const char alphabet[] = "ab \t\"'\\xn41\x01\xff";
+    uint64_t state = 777;
+    for (int i = 0; i < 50000; i++) {
+        char line[40];
+        size_t len = 0;
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        for (size_t n = (state >> 40) % (sizeof(line) - 1); len < n; len++) {
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            line[len] = alphabet[(state >> 33) % (sizeof(alphabet) - 1)];
+        }
+        line[len] = '\0';
+        int argc, again;
+        char **argv = config__split(line, &argc);
+        if (argv == NULL) {
+            continue;
+        }
+        struct config_text t = {0};
+        for (int j = 0; j < argc; j++) {
+            config__append_quoted(&t, argv[j]);
+            config__append_str(&t, " ");
+        }
+        char **second = config__split(t.data != NULL ? t.data : "", &again);
+        cr_assert_not_null(second);
+        cr_assert_eq(argc, again);
+        for (int j = 0; j < argc; j++) {
+            cr_assert_str_eq(argv[j], second[j]);
+        }
+        free(t.data);
+        free(argv);
+        free(second);
+    }
+}

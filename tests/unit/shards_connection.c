@@ -4,6 +4,7 @@
 #include "proto/reply.h"
 #include "shards/clock.h"
 #include "shards/commands.h"
+#include "shards/monitor.h"
 #include "shards/shard.h"
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -65,6 +66,11 @@ STAND_IN size_t conn_memory(const struct conn *conn)
 STAND_IN enum client_class conn_class(const struct conn *conn)
 {
     return conn == &conns[4] ? CLIENT_PUBSUB : CLIENT_NORMAL;
+}
+
+STAND_IN void monitor_stop(struct conn *conn)
+{
+    conn->flags &= ~(uint32_t)CONN_MONITOR;
 }
 
 STAND_IN void conn_pause_changed(struct shard *shard)
@@ -245,14 +251,12 @@ Test(connection, quit_and_reset)
     run("select 3");
     run("client setinfo lib-name lib");
     conns[0].flags |= CONN_MONITOR;
-    atomic_store(&server.monitors, 1);
     run("client reply off");
     expect("reset", "+RESET\r\n");
     cr_assert_eq(conns[0].resp, 2);
     cr_assert_eq(conns[0].db, 0);
     cr_assert_eq(conns[0].flags, 0);
     cr_assert_eq(conns[0].reply_mode, CONN_REPLY_ON);
-    cr_assert_eq(atomic_load(&server.monitors), 0);
     cr_assert_null(conns[0].name);
     cr_assert_str_eq(conns[0].lib_name, "lib");
     expect("quit", "+OK\r\n");
