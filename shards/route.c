@@ -330,7 +330,7 @@ static void reply_unresolved(struct shard *s, struct conn *conn, const struct sl
     assert(cmd == NULL);
     (void)cmd;
     stats_error(s, out->error_code);
-    const struct command *known = commands_find(argv[0]);
+    const struct command *known = commands_lookup(argv, argc);
     if (known != NULL) {
         stats_reject(s, known);
     }
