@@ -133,6 +133,12 @@ void keyspace_view_init(struct keyspace *view, struct keyspace *owner)
     }
 }
 
+/* A client may set expiries near the end of time: the sum, which is only reported, may wrap. */
+static int64_t wrapping_add(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
 void keyspace_view_settle(struct keyspace *view, int db, const uint16_t *slots, int count)
 {
     struct keyspace *owner = view->view_of;
@@ -140,7 +146,7 @@ void keyspace_view_settle(struct keyspace *view, int db, const uint16_t *slots, 
     assert(from->slots == to->slots);
     to->keys += from->keys;
     to->expiring += from->expiring;
-    to->expiry_sum_ms += from->expiry_sum_ms;
+    to->expiry_sum_ms = wrapping_add(to->expiry_sum_ms, from->expiry_sum_ms);
     if (from->expire_added_ms_ < to->expire_added_ms_) {
         to->expire_added_ms_ = from->expire_added_ms_;
     }
@@ -180,7 +186,7 @@ static void expiry_add(struct keyspace_db *d, struct slot_keys *slot, int64_t at
     slot->expiring++;
     slot->expiry_set_ = 1;
     d->expiring++;
-    d->expiry_sum_ms += at_ms;
+    d->expiry_sum_ms = wrapping_add(d->expiry_sum_ms, at_ms);
     if (at_ms < d->expire_added_ms_) {
         d->expire_added_ms_ = at_ms; /* I3 */
     }
@@ -191,7 +197,7 @@ static void expiry_drop(struct keyspace_db *d, struct slot_keys *slot, int64_t a
     assert(slot->expiring > 0);
     slot->expiring--; /* expire_min_ms may stay: it is a bound */
     d->expiring--;
-    d->expiry_sum_ms -= at_ms;
+    d->expiry_sum_ms = wrapping_add(d->expiry_sum_ms, -at_ms);
 }
 
 static void slot_add(struct keyspace *ks, int db, const struct key *k, struct entry *e)

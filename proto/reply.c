@@ -86,6 +86,22 @@ static void chunk_free(struct reply_chunk *c)
     }
 }
 
+static void pool_free(struct reply_chunk **list)
+{
+    while (*list != NULL) {
+        struct reply_chunk *c = *list;
+        *list = c->next;
+        free(c);
+    }
+}
+
+void reply_thread_exit(void)
+{
+    pool_free(&pool.small);
+    pool_free(&pool.large);
+    pool.small_count = pool.large_count = 0;
+}
+
 static void append_chunk(struct reply *r, struct reply_chunk *c)
 {
     if (r->tail != NULL) {

@@ -45,6 +45,9 @@ struct reply {
     char error_code[REPLY_ERROR_CODE_MAX]; /* of the last one: "ERR", "WRONGTYPE" … */
 };
 
+/* Gives the calling thread's pool back, before the thread ends. */
+void reply_thread_exit(void);
+
 void reply_init(struct reply *r, int resp);
 void reply_clear(struct reply *r);     /* frees all chunks, keeps resp */
 

@@ -39,8 +39,8 @@ enum { PROTECTED_NO, PROTECTED_YES, PROTECTED_LOCAL }; /* values of enable-*-com
 
 static bool protected_allowed(int setting, const struct conn *conn)
 {
-    return setting == PROTECTED_YES || (setting == PROTECTED_LOCAL &&
-                                        net_peer_is_loopback(conn->sock.fd));
+    return setting == PROTECTED_YES ||
+           (setting == PROTECTED_LOCAL && net_peer_is_loopback(conn->sock.fd));
 }
 
 const char *server_protected_error(const struct conn *conn, const struct command *cmd)
@@ -553,10 +553,10 @@ static void cmd_debug_help(struct call *c)
 
 /* --- rows --- */
 
-#define DEBUG_ROW(name_, run_, arity_, route_, summary_)                            \
-    .name = (name_), .run = (run_), .arity = (arity_),                              \
-    .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_PROTECTED,    \
-    .route = (route_), .group = "server", .since = "1.0.0", .summary = (summary_),  \
+#define DEBUG_ROW(name_, run_, arity_, route_, summary_)                                           \
+    .name = (name_), .run = (run_), .arity = (arity_),                                             \
+    .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_PROTECTED,                   \
+    .route = (route_), .group = "server", .since = "1.0.0", .summary = (summary_),                 \
     .complexity = "Depends on subcommand."
 
 const struct command debug_subcommands[] = {
@@ -570,7 +570,8 @@ const struct command debug_subcommands[] = {
     {
         DEBUG_ROW("digest-value", cmd_debug_digest_value, -2, ROUTE_KEYS,
                   "Returns digests of values."),
-        .apart = APART_EACH_KEY, .keys = {{.flags = KEY_RO, KEYS_AT(2, -1, 1)}},
+        .apart = APART_EACH_KEY,
+        .keys = {{.flags = KEY_RO, KEYS_AT(2, -1, 1)}},
     },
     {DEBUG_ROW("error", cmd_debug_error, -2, ROUTE_HOME, "Replies with an error.")},
     {DEBUG_ROW("help", cmd_debug_help, -2, ROUTE_HOME, "Says what the subcommands do.")},

@@ -38,11 +38,11 @@ static unsigned long long shards_sum(const struct server *server, size_t offset)
     return sum;
 }
 
-#define GATHERED_SUM(r, sum, field)                                   \
-    do {                                                              \
-        for (unsigned s_ = 0; s_ < (r)->gathered->shards; s_++) {     \
-            (sum) += (r)->gathered->shard[s_]->field;                 \
-        }                                                             \
+#define GATHERED_SUM(r, sum, field)                                                                \
+    do {                                                                                           \
+        for (unsigned s_ = 0; s_ < (r)->gathered->shards; s_++) {                                  \
+            (sum) += (r)->gathered->shard[s_]->field;                                              \
+        }                                                                                          \
     } while (0)
 
 /* --- Server --- */
@@ -146,11 +146,11 @@ static void memory_scripts(struct report *r)
 {
     text_printf(&r->text,
                 "used_memory_lua:0\r\nused_memory_vm_eval:0\r\nused_memory_lua_human:0B\r\n"
-                          "used_memory_scripts_eval:0\r\nnumber_of_cached_scripts:0\r\n"
-                          "number_of_functions:0\r\nnumber_of_libraries:0\r\n"
-                          "used_memory_vm_functions:0\r\nused_memory_vm_total:0\r\n"
-                          "used_memory_vm_total_human:0B\r\nused_memory_functions:0\r\n"
-                          "used_memory_scripts:0\r\nused_memory_scripts_human:0B\r\n");
+                "used_memory_scripts_eval:0\r\nnumber_of_cached_scripts:0\r\n"
+                "number_of_functions:0\r\nnumber_of_libraries:0\r\n"
+                "used_memory_vm_functions:0\r\nused_memory_vm_total:0\r\n"
+                "used_memory_vm_total_human:0B\r\nused_memory_functions:0\r\n"
+                "used_memory_scripts:0\r\nused_memory_scripts_human:0B\r\n");
 }
 
 /* The allocator does not say how much it holds and uses: as Redis does with such allocators, what
@@ -214,11 +214,11 @@ static void section_persistence(struct report *r)
                 (unsigned long long)dirty, (long long)r->server->started_unix_s);
     text_printf(&r->text,
                 "aof_enabled:0\r\naof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\n"
-                          "aof_last_rewrite_time_sec:-1\r\naof_current_rewrite_time_sec:-1\r\n"
-                          "aof_last_bgrewrite_status:ok\r\naof_rewrites:0\r\n"
-                          "aof_rewrites_consecutive_failures:0\r\naof_last_write_status:ok\r\n"
-                          "aof_last_cow_size:0\r\nmodule_fork_in_progress:0\r\n"
-                          "module_fork_last_cow_size:0\r\n");
+                "aof_last_rewrite_time_sec:-1\r\naof_current_rewrite_time_sec:-1\r\n"
+                "aof_last_bgrewrite_status:ok\r\naof_rewrites:0\r\n"
+                "aof_rewrites_consecutive_failures:0\r\naof_last_write_status:ok\r\n"
+                "aof_last_cow_size:0\r\nmodule_fork_in_progress:0\r\n"
+                "module_fork_last_cow_size:0\r\n");
 }
 
 /* --- Stats --- */
@@ -256,7 +256,8 @@ static void section_stats(struct report *r)
                 "pubsubshard_channels:0\r\nlatest_fork_usec:0\r\ntotal_forks:0\r\n"
                 "migrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\n"
                 "active_defrag_hits:0\r\nactive_defrag_misses:0\r\nactive_defrag_key_hits:0\r\n"
-                "active_defrag_key_misses:0\r\ntotal_active_defrag_time:0\r\ncurrent_active_defrag_time:0\r\n",
+                "active_defrag_key_misses:0\r\ntotal_active_defrag_time:0\r\n"
+                "current_active_defrag_time:0\r\n",
                 (unsigned long long)expired, (unsigned long long)evicted,
                 SHARDS_SUM(r, evicted_clients), (unsigned long long)hits,
                 (unsigned long long)misses);
@@ -382,7 +383,8 @@ static void code_for_info(char *code)
 
 static void section_errorstats(struct report *r)
 {
-    struct error_sum *all = mem_alloc(SHARDS_MAX * STATS_ERRORS_MAX * sizeof *all);
+    struct error_sum *all =
+        mem_alloc((size_t)r->server->shard_count * STATS_ERRORS_MAX * sizeof *all);
     size_t n = 0;
     for (unsigned s = 0; s < r->server->shard_count; s++) {
         const struct latency *l = r->server->shards[s]->latency;
@@ -438,7 +440,7 @@ static void section_latencystats(struct report *r)
 static void section_keyspace(struct report *r)
 {
     int64_t now_ms = clock_unix_ms();
-    for (int d = 0; d < r->config->core.databases && d < DATABASES_MAX; d++) {
+    for (int d = 0; d < r->gathered->databases; d++) {
         struct info_db db = info_db_sum(r->gathered, d);
         if (db.keys <= 0) {
             continue;
@@ -456,7 +458,7 @@ static void section_shards(struct report *r)
         const struct shard_stats *st = &shard->stats;
         const struct info_shard *gathered = r->gathered->shard[s];
         long long keys = 0;
-        for (int d = 0; d < DATABASES_MAX; d++) {
+        for (int d = 0; d < r->gathered->databases; d++) {
             keys += gathered->db[d].keys;
         }
         int64_t used = atomic_load_explicit(&shard->memory.used_bytes, memory_order_relaxed);
@@ -527,8 +529,8 @@ static void info_done(struct call *c, void *ctx)
 {
     struct info_gathering *gathered = ctx;
     struct shard *home = call_home(c);
-    struct report r = {.home = home, .server = home->server, .config = home->config,
-                       .gathered = gathered};
+    struct report r = {
+        .home = home, .server = home->server, .config = home->config, .gathered = gathered};
     uint32_t wanted = wanted_sections(c);
     for (uint32_t s = 0; s < SECTIONS; s++) {
         if (wanted & (1u << s)) {
@@ -547,5 +549,5 @@ void cmd_info(struct call *c)
     for (uint32_t s = 0; s < SECTIONS; s++) {
         tables |= (wanted & (1u << s)) && sections[s].write == section_memory;
     }
-    broadcast(c, info_gather_part, info_done, info_gathering_new(call_home(c)->server, tables));
+    broadcast(c, info_gather_part, info_done, info_gathering_new(call_home(c), tables));
 }

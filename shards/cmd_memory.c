@@ -13,7 +13,7 @@
 
 static void gather(struct call *c, broadcast_done *done)
 {
-    broadcast(c, info_gather_part, done, info_gathering_new(call_home(c)->server, true));
+    broadcast(c, info_gather_part, done, info_gathering_new(call_home(c), true));
 }
 
 /* --- STATS --- */
@@ -33,7 +33,7 @@ static void field_double(struct reply *out, const char *name, double v)
 static size_t stats_databases(struct reply *out, const struct info_gathering *g)
 {
     size_t shown = 0;
-    for (int d = 0; d < DATABASES_MAX; d++) {
+    for (int d = 0; d < g->databases; d++) {
         struct info_db db = info_db_sum(g, d);
         if (db.keys <= 0) {
             continue;

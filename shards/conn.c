@@ -249,11 +249,33 @@ static void flush_one(struct conn *conn)
     }
 }
 
+/* Replies of a pipeline that is half answered wait a moment for the other half, which other shards
+ * are working on: one send instead of two. */
+static bool hold_output(struct conn *conn)
+{
+    if (conn->in_flight == 0 || conn->out.total_bytes >= REPLY_LARGE_CHUNK) {
+        return false;
+    }
+    uint64_t now_ns = conn->shard->now_ns;
+    if (conn->held_since_ns == 0) {
+        conn->held_since_ns = now_ns;
+    }
+    return now_ns - conn->held_since_ns < CONN_HOLD_NS;
+}
+
 void conn_flush_all(struct shard *s)
 {
-    while (s->flush != NULL) {
-        struct conn *conn = s->flush;
-        s->flush = conn->flush_next;
+    struct conn *list = s->flush;
+    s->flush = NULL;
+    while (list != NULL) {
+        struct conn *conn = list;
+        list = conn->flush_next;
+        if (hold_output(conn)) {
+            conn->flush_next = s->flush;
+            s->flush = conn;
+            continue;
+        }
+        conn->held_since_ns = 0;
         conn->flags &= ~(uint32_t)CONN_FLUSH;
         flush_one(conn);
     }
@@ -366,6 +388,7 @@ void conn_accept(struct shard *s, int fd, bool unix_socket)
     }
     reply_init(&conn->out, 2);
     list_append(s, conn);
+    s->conns_alive++;
     counter_add(&s->stats.connections, 1);
     io_sock_open(s->io, &conn->sock, fd);
 }
@@ -436,6 +459,7 @@ static void conn_release(struct conn *conn)
     if (!(conn->flags & CONN_SOCK_CLOSED) || conn->in_flight > 0) {
         return;
     }
+    conn->shard->conns_alive--;
     input_drop(conn);
     reply_clear(&conn->out);
     if (conn->partial != NULL) {

@@ -38,6 +38,8 @@ enum conn_flag {
     CONN_BARRIER_LISTED = 1 << 13,
 };
 
+enum { CONN_HOLD_NS = 200000 }; /* output waits at most this long for the rest of its pipeline */
+
 enum conn_reply_mode { CONN_REPLY_ON, CONN_REPLY_OFF, CONN_REPLY_SKIP_NEXT, CONN_REPLY_SKIP };
 
 struct conn {
@@ -78,6 +80,7 @@ struct conn {
     struct reply out;
     size_t sending_bytes;
     uint64_t soft_limit_since_ns;
+    uint64_t held_since_ns; /* output waits for the rest of its pipeline; 0: it does not */
 };
 
 /* Closes a connection: as soon as its output is sent (after_reply) or at once. The memory stays

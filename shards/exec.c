@@ -415,7 +415,7 @@ static void send_returns(struct shard *s)
     }
 }
 
-void exec_turn(struct shard *s)
+bool exec_turn(struct shard *s)
 {
     struct exec *x = s->exec;
     if (s->server->shard_count == 1) {
@@ -423,7 +423,7 @@ void exec_turn(struct shard *s)
     } else if (x->waiting != NULL || x->local.first != NULL || !mailbox_empty(&s->mailbox)) {
         x->horizon = order_horizon(&s->server->order, x->horizon, &x->now);
     } else {
-        return;
+        return false;
     }
     take(s); /* after the phases were read */
     if (x->local.first != NULL) {
@@ -439,4 +439,5 @@ void exec_turn(struct shard *s)
     } else {
         x->waits_for_horizon = false;
     }
+    return true;
 }

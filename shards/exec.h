@@ -40,8 +40,8 @@ struct exec {
 
 struct exec *exec_new(void);
 void exec_free(struct exec *x);
-/* Takes the mailbox, runs what may run, sends back what is done. */
-void exec_turn(struct shard *s);
+/* Takes the mailbox, runs what may run, sends back what is done. True when there was anything. */
+bool exec_turn(struct shard *s);
 /* True when the shard has something to do that no message will announce. */
 bool exec_must_not_sleep(const struct exec *x);
 /* For the keyspace's background work: the slot is here and nobody has borrowed it. */

@@ -107,10 +107,11 @@ void info_replid_change_mp(struct info *info)
 
 /* --- gathering --- */
 
-struct info_gathering *info_gathering_new(const struct server *server, bool tables)
+struct info_gathering *info_gathering_new(const struct shard *home, bool tables)
 {
     struct info_gathering *g = mem_alloc_zero(sizeof *g);
-    g->shards = server->shard_count;
+    g->shards = home->server->shard_count;
+    g->databases = home->config->core.databases;
     g->tables = tables;
     return g;
 }
@@ -246,7 +247,7 @@ void info_memory(struct server *server, const struct info_gathering *g, struct i
         out->clients += (int64_t)g->shard[s]->conns_bytes;
     }
     out->overhead = out->startup + out->clients;
-    for (int d = 0; d < DATABASES_MAX; d++) {
+    for (int d = 0; d < g->databases; d++) {
         struct info_db db = info_db_sum(g, d);
         out->keys += db.keys;
         out->overhead += (int64_t)db.table_bytes + db.keys * (int64_t)sizeof(struct entry) +

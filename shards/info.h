@@ -76,7 +76,7 @@ struct info_gathering {
 };
 
 struct shard;
-struct info_gathering *info_gathering_new(const struct server *server, bool tables);
+struct info_gathering *info_gathering_new(const struct shard *home, bool tables);
 void info_gathering_free(struct info_gathering *g);
 void info_gather_part(struct shard *shard, void *gathering); /* fits broadcast() */
 struct info_db info_db_sum(const struct info_gathering *g, int db);

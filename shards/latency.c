@@ -72,8 +72,8 @@ void latency_free(struct latency *l)
 
 /* --- counting commands --- */
 
-/* What DEBUG's rows are for is routing; to clients DEBUG is one command, and the only container that
- * is protected as a whole: it is counted as one. */
+/* What DEBUG's rows are for is routing; to clients DEBUG is one command, and the only container
+ * that is protected as a whole: it is counted as one. */
 static const struct command *counted_as(const struct command *cmd)
 {
     return cmd->parent && (cmd->parent->flags & CMD_PROTECTED) ? cmd->parent : cmd;

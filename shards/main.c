@@ -5,7 +5,6 @@
  */
 #include "shards/commands.h"
 #include "shards/crash.h"
-#include "shards/info.h"
 #include "shards/listener.h"
 #include "shards/shard.h"
 #include "shards/version.h"
@@ -72,7 +71,6 @@ static int run(struct config *config, const char *executable)
 {
     struct server *server = server_new(config, executable);
     described = server;
-    info_create(server);
     crash_set_describer(describe_shards);
     server->listeners = listeners_open(config, server);
     if (server->listeners == NULL) {

@@ -19,8 +19,8 @@ static void add_monitor(struct shard *shard, struct conn *conn)
     uint32_t count = atomic_load_explicit(&shard->monitor_count, memory_order_relaxed);
     if (count == shard->monitors_cap) {
         shard->monitors_cap = count ? count * 2 : MONITORS_CAP_MIN;
-        shard->monitors = mem_realloc(shard->monitors,
-                                      shard->monitors_cap * sizeof *shard->monitors);
+        shard->monitors =
+            mem_realloc(shard->monitors, shard->monitors_cap * sizeof *shard->monitors);
     }
     shard->monitors[count] = conn;
     conn->flags |= CONN_MONITOR; /* I1 */

@@ -66,6 +66,7 @@ struct server {
     /* 0 running; 1 SHUTDOWN asked for: the shards end their loops */
     _Atomic int stopping;
     _Atomic int exit_code;
+    _Atomic unsigned wound_down; /* shards without connections, at the end */
 };
 
 /* Makes the server and its shards; nothing runs yet. config stays the caller's until published. */

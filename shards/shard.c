@@ -27,6 +27,8 @@
 enum {
     CRON_NS = 100000000,          /* timers of a shard's own */
     BACKGROUND_SLICE_NS = 250000, /* freeing and expiring in one turn, at most */
+    WIND_DOWN_NS = 2000000000,    /* at the end: for what is in flight to come back */
+    LINGER_ROUNDS = 4,            /* looks at the mailbox before sleeping, after work */
     SHARD_BUFFERS = 512,          /* receive buffers (8 MiB of address space, touched as needed) */
     SHARD_ENTRIES = 2048,
 };
@@ -97,7 +99,7 @@ static void cron(struct timer *t, uint64_t now_ns)
     s->cron_runs++;
     publish_counters(s);
     end_pause(s);
-    slab_collect();
+    s->compacting = true;
     if (s->cron_runs % 10 == 0) {
         conn_cron(s);
         read_cpu_time(s);
@@ -110,38 +112,54 @@ static void cron(struct timer *t, uint64_t now_ns)
 
 /* --- background ------------------------------------------------------------------------------ */
 
-static void expired(void *ctx, int db, const struct entry *e)
+static struct keyspace_background slice_until(struct shard *s, uint64_t deadline_ns)
 {
-    (void)ctx;
-    (void)db;
-    (void)e; /* the keyspace counts and posts the event itself */
+    return (struct keyspace_background){
+        .now_ms = s->now_ms, .deadline_ns = deadline_ns, .may_touch = exec_may_touch, .ctx = s};
 }
 
-/* True when there is more to do. Expiry gets at most a quarter of a busy shard's time. */
-static bool background(struct shard *s)
+/* Expiry gets at most a quarter of a busy shard's time. True when there is more to do. */
+static bool expire(struct shard *s)
+{
+    if (!s->config->core.active_expire || keyspace_expire_next_ms(s->keyspace) > s->now_ms) {
+        return false;
+    }
+    uint64_t start = clock_mono_ns();
+    if (start < s->expire_pause_until_ns) {
+        return false;
+    }
+    struct keyspace_background b = slice_until(s, start + BACKGROUND_SLICE_NS);
+    keyspace_expire_slice(s->keyspace, &b);
+    uint64_t end = clock_mono_ns();
+    s->expire_pause_until_ns = end + 3 * (end - start);
+    return keyspace_expire_next_ms(s->keyspace) <= s->now_ms;
+}
+
+/* Compaction begins with the cron and goes on in slices: one after the other while the shard has
+ * nothing else to do, else for a quarter of the time. True when the next one may follow at once. */
+static bool compact(struct shard *s, bool idle)
+{
+    if (!s->compacting || (!idle && s->now_ns < s->compact_pause_until_ns)) {
+        return false;
+    }
+    uint64_t start = clock_mono_ns();
+    struct keyspace_background b = slice_until(s, start + BACKGROUND_SLICE_NS);
+    s->compacting = keyspace_compact_slice(s->keyspace, &b);
+    uint64_t end = clock_mono_ns();
+    s->compact_pause_until_ns = end + 3 * (end - start);
+    return idle && s->compacting;
+}
+
+/* True when there is more to do at once. */
+static bool background(struct shard *s, bool idle)
 {
     bool more = false;
     if (keyspace_free_pending(s->keyspace)) {
         more = !keyspace_free_slice(s->keyspace, clock_mono_ns() + BACKGROUND_SLICE_NS);
     }
-    if (!s->config->core.active_expire || keyspace_expire_next_ms(s->keyspace) > s->now_ms) {
-        return more;
-    }
-    uint64_t start = clock_mono_ns();
-    if (start < s->expire_pause_until_ns) {
-        return more;
-    }
-    struct keyspace_background b = {
-        .now_ms = s->now_ms,
-        .deadline_ns = start + BACKGROUND_SLICE_NS,
-        .may_touch = exec_may_touch,
-        .expired = expired,
-        .ctx = s,
-    };
-    keyspace_expire_slice(s->keyspace, &b);
-    uint64_t end = clock_mono_ns();
-    s->expire_pause_until_ns = end + 3 * (end - start);
-    return more || keyspace_expire_next_ms(s->keyspace) <= s->now_ms;
+    more |= expire(s);
+    more |= compact(s, idle);
+    return more;
 }
 
 /* --- the loop -------------------------------------------------------------------------------- */
@@ -164,6 +182,20 @@ static void take_done(struct shard *s)
     }
 }
 
+/* Right after work, more is likely to come from the other shards: looking a few times again, and
+ * letting them run where the core is shared, is cheaper than sleeping and being woken. */
+static bool linger(struct shard *s)
+{
+    while (s->linger > 0) {
+        s->linger--;
+        sched_yield();
+        if (!mailbox_empty(&s->mailbox)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Submits, waits when there is nothing to do, and receives. */
 static void wait_turn(struct shard *s, bool busy)
 {
@@ -174,8 +206,17 @@ static void wait_turn(struct shard *s, bool busy)
         }
         return;
     }
+    if (s->linger > 0) {
+        io_turn(s->io, 0);
+        if (s->ready != NULL || linger(s)) {
+            return;
+        }
+    }
     uint64_t next = timers_next_ns(&s->timers), now = clock_mono_ns();
     int64_t wait = next > now ? (int64_t)(next - now) : 0;
+    if (s->flush != NULL && wait > CONN_HOLD_NS) {
+        wait = CONN_HOLD_NS;
+    }
     if (mailbox_sleep_sc(&s->mailbox)) {
         counter_add(&s->stats.sleeps, 1);
         io_turn(s->io, wait);
@@ -185,22 +226,73 @@ static void wait_turn(struct shard *s, bool busy)
     }
 }
 
+/* One turn; returns whether the background has more to do. */
+static bool turn(struct shard *s, bool more)
+{
+    bool busy = more || s->ready != NULL || s->barriers != NULL || exec_must_not_sleep(s->exec);
+    wait_turn(s, busy);
+    read_clocks(s);
+    counter_add(&s->stats.turns, 1);
+    route_phase(s);
+    bool worked = exec_turn(s);
+    if (worked && s->server->shard_count > 1) {
+        s->linger = LINGER_ROUNDS;
+    }
+    take_done(s);
+    route_barriers(s);
+    timers_run(&s->timers, s->now_ns, 64);
+    conn_flush_all(s);
+    return background(s, !worked);
+}
+
+/* Closes all connections, and goes on until what they have in flight has come back to every shard:
+ * no message is left behind for one that is gone. */
+static void wind_down(struct shard *s)
+{
+    struct server *server = s->server;
+    uint64_t give_up_ns = clock_mono_ns() + WIND_DOWN_NS;
+    bool counted = false;
+    while (s->conns != NULL) {
+        conn_close(s->conns, false);
+    }
+    while (atomic_load(&server->wound_down) < server->shard_count && s->now_ns < give_up_ns) {
+        if (s->conns_alive == 0 && !counted) {
+            counted = true;
+            atomic_fetch_add(&server->wound_down, 1);
+        }
+        turn(s, true);
+        sched_yield();
+        while (s->conns != NULL) { /* one that was on its way here */
+            conn_close(s->conns, false);
+        }
+    }
+}
+
 static void loop(struct shard *s)
 {
     bool more = false;
     while (!atomic_load_explicit(&s->server->stopping, memory_order_acquire)) {
-        bool busy = more || s->ready != NULL || s->barriers != NULL || exec_must_not_sleep(s->exec);
-        wait_turn(s, busy);
-        read_clocks(s);
-        counter_add(&s->stats.turns, 1);
-        route_phase(s);
-        exec_turn(s);
-        take_done(s);
-        route_barriers(s);
-        timers_run(&s->timers, s->now_ns, 64);
-        conn_flush_all(s);
-        more = background(s);
+        more = turn(s, more);
     }
+    wind_down(s);
+}
+
+/* The process ends: memory is only given back where a leak checker looks for it. */
+static void give_back(struct shard *s)
+{
+#if defined(__SANITIZE_ADDRESS__)
+    timers_free(&s->timers);
+    keyspace_destroy(s->keyspace);
+    exec_free(s->exec);
+    route_free(s->route);
+    run_pool_free(&s->run_pool);
+    mem_free(s->outbox);
+    mem_free(s->returns);
+    slowlog_free(s->slowlog);
+    latency_free(s->latency);
+    reply_thread_exit();
+#endif
+    (void)s;
 }
 
 static void pin(const struct shard *s)
@@ -276,5 +368,6 @@ void *shard_main(void *arg)
         listeners_start(s->server->listeners, s);
     }
     loop(s);
+    give_back(s);
     return NULL;
 }

@@ -52,7 +52,8 @@ struct shard {
     struct slowlog *slowlog;       /* slowlog.h: entries of connections at home here */
     struct latency *latency;       /* latency.h */
     struct conn *conns, *conns_last;
-    uint32_t conn_count;
+    uint32_t conn_count;           /* in that list */
+    uint32_t conns_alive;          /* and those that are closing */
     struct conn *ready, *ready_last; /* connections with input to parse */
     struct conn *flush;              /* connections with output to send */
     struct conn **monitors;          /* connections at home here in MONITOR (monitor.h) */
@@ -62,7 +63,10 @@ struct shard {
     bool broadcasting;             /* it has begun a broadcast */
     struct timer cron;             /* every 100 ms */
     uint64_t cron_runs;
+    uint32_t linger;               /* looks at the mailbox left before sleeping */
     uint64_t expire_pause_until_ns; /* active expiry may take a quarter of the time */
+    uint64_t compact_pause_until_ns; /* and so may compaction */
+    bool compacting;
     uint64_t now_ns;               /* monotonic, read once a turn */
     int64_t now_ms;                /* unix, read once a turn */
     uint32_t lru_clock;

@@ -174,8 +174,8 @@ void slowlog_consider(struct shard *shard, struct conn *conn, const struct comma
         (cmd->flags & CMD_SKIP_SLOWLOG) || config->slowlog_max_len <= 0) {
         return;
     }
-    uint64_t id = atomic_fetch_add_explicit(&shard->server->slowlog_next_id, 1,
-                                            memory_order_relaxed);
+    uint64_t id =
+        atomic_fetch_add_explicit(&shard->server->slowlog_next_id, 1, memory_order_relaxed);
     struct slice name = conn->name ? slice_str(conn->name) : slice_of("", 0);
     struct slowlog_entry *e = slowlog_entry_new(id, clock_unix_us() / 1000000, duration_us, cmd,
                                                 argv, argc, slice_str(conn->addr), name);
