@@ -418,12 +418,13 @@ static void send_returns(struct shard *s)
 bool exec_turn(struct shard *s)
 {
     struct exec *x = s->exec;
+    if (x->waiting == NULL && x->local.first == NULL && mailbox_empty(&s->mailbox)) {
+        return false;
+    }
     if (s->server->shard_count == 1) {
         x->horizon = x->now = UINT64_MAX;
-    } else if (x->waiting != NULL || x->local.first != NULL || !mailbox_empty(&s->mailbox)) {
-        x->horizon = order_horizon(&s->server->order, x->horizon, &x->now);
     } else {
-        return false;
+        x->horizon = order_horizon(&s->server->order, x->horizon, &x->now);
     }
     take(s); /* after the phases were read */
     if (x->local.first != NULL) {

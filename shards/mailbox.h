@@ -74,7 +74,7 @@ static inline struct message *message_next(const struct message *msg)
 
 static inline bool mailbox_empty(const struct mailbox *m)
 {
-    return ck_pr_load_ptr(&m->stack.head) == NULL;
+    return __atomic_load_n(&m->stack.head, __ATOMIC_RELAXED) == NULL;
 }
 
 /* Owner: declares that it is going to sleep. False (and awake) when there is something to take. */

@@ -33,8 +33,8 @@ void route_free(struct route *r)
 static struct run *run_start(struct shard *s, struct conn *conn, unsigned shard)
 {
     struct run *run = run_new(&s->run_pool, s->id, shard, s->route->stamp, conn, conn->resp);
-    run->io_buf = conn->in_buf;
-    run->inbuf = conn->in_own;
+    run->io_buf = s->route->inline_text == NULL ? conn->in_buf : NULL;
+    run->inbuf = s->route->inline_text == NULL ? conn->in_own : s->route->inline_text;
     if (run->io_buf != NULL) {
         io_buf_hold(run->io_buf);
     } else if (run->inbuf != NULL) {
@@ -330,7 +330,7 @@ static void reply_unresolved(struct shard *s, struct conn *conn, const struct sl
     assert(cmd == NULL);
     (void)cmd;
     stats_error(s, out->error_code);
-    const struct command *known = commands_find(argv[0]);
+    const struct command *known = commands_lookup(argv, argc);
     if (known != NULL) {
         stats_reject(s, known);
     }
@@ -427,6 +427,32 @@ static bool may_parse(const struct conn *conn)
            conn->in_flight < ROUTE_IN_FLIGHT_MAX;
 }
 
+/* The arguments of an inline command lie in the parser, which soon forgets them. So they move to
+ * memory that runs of their own hold. */
+static bool dispatch_inline(struct shard *s, struct conn *conn, struct resp_parser *p)
+{
+    struct route *r = s->route;
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < p->argc; i++) {
+        bytes += p->argv[i].len;
+    }
+    struct inbuf *text = mem_alloc(sizeof *text + bytes);
+    *text = (struct inbuf){.refs = 1, .cap = bytes};
+    for (uint32_t i = 0; i < p->argc; i++) {
+        struct slice *arg = &p->argv[i];
+        memcpy(text->data + text->len, arg->ptr, arg->len);
+        arg->ptr = text->data + text->len;
+        text->len += arg->len;
+    }
+    r->session++; /* what was begun before holds other input, and so does what comes behind */
+    r->inline_text = text;
+    bool taken = dispatch(s, conn, p->argv, p->argc);
+    r->inline_text = NULL;
+    r->session++;
+    inbuf_release(text);
+    return taken;
+}
+
 /* Parses and routes a bounded amount of a connection's input. Returns the number of commands;
  * *more says that complete commands may be left. */
 static uint32_t take_input(struct shard *s, struct conn *conn, bool *more)
@@ -458,7 +484,8 @@ static uint32_t take_input(struct shard *s, struct conn *conn, bool *more)
             protocol_error(s, conn, p->error);
             return commands;
         case RESP_COMMAND:
-            if (!dispatch(s, conn, p->argv, p->argc)) {
+            if (in.ptr[0] == '*' ? !dispatch(s, conn, p->argv, p->argc)
+                                 : !dispatch_inline(s, conn, p)) {
                 return commands;
             }
             commands++;

@@ -30,7 +30,7 @@ struct server {
     unsigned shard_count;
     struct shard *shards[SHARDS_MAX];
     const char *io_backend_name;
-    int listen_port; /* really bound */
+    _Atomic int listen_port; /* really bound; shard 0 writes */
     struct info *info; /* rates and what else INFO remembers; set by info_create() */
     struct listeners *listeners; /* shard 0's once it has started */
 
