@@ -276,8 +276,9 @@ static void send_by_cursor(struct shard *s, struct conn *conn, const struct comm
         cursor = strtoull(digits, NULL, 10); /* nonsense is refused where it runs */
     }
     uint64_t slot = cursor >> 48;
-    send_to_shard(s, conn, slot < SLOT_COUNT ? s->server->slot_shard[slot] : 0, cmd, argv, argc,
-                  NULL, 0);
+    unsigned shard = slot < SLOT_COUNT ? s->server->slot_shard[slot] : 0;
+    send_to_shard(s, conn, shard, cmd, argv, argc, NULL, 0);
+    conn->last_op->flags |= OP_WHOLE; /* it may look at any slot of that shard */
 }
 
 /* --- checks ---------------------------------------------------------------------------------- */
@@ -324,6 +325,13 @@ static void reply_mode_step(struct conn *conn)
 static void reply_unresolved(struct shard *s, struct conn *conn, const struct slice *argv,
                              uint32_t argc)
 {
+    if (slice_is(argv[0], "post") || slice_is(argv[0], "host:")) {
+        /* A web page that makes a browser talk to us: what follows must not run as commands. */
+        log_warning("Possible SECURITY ATTACK detected. It looks like somebody is sending POST or "
+                    "Host: commands to Ashlar. Connection from %s aborted.", conn->addr);
+        conn_close(conn, false);
+        return;
+    }
     struct reply *out = home_reply(s, conn, NULL);
     size_t before = out->total_bytes;
     const struct command *cmd = commands_resolve(argv, argc, out);
