@@ -39,7 +39,7 @@
 #include <unistd.h>
 
 enum {
-    URING_FILL_MIN = 64, /* buffers in the ring at first */
+    URING_FILL_MIN = 16, /* buffers in the ring at first */
     URING_BUFFER_GROUP = 1,
     URING_CQ_FACTOR = 4,             /* completion entries for each submission entry */
     URING_SUBMIT_TRIES_MAX = 1000000 /* kernel out of memory: then give up */

@@ -1,347 +1,423 @@
-/* reply.c - see reply.h.
+/* reply.c - writing replies; see reply.h for the contract and the invariants.
  *
- * A chunk of own bytes is one block: header, then data. Two sizes of blocks are kept in pools of
- * the thread; others (large values that are copied) are allocated to measure. A chunk whose first
- * bytes have been consumed points behind them: data, len and cap move together.
+ * Chunks. The memory of a chunk is its header and room behind it; which of three sizes it has
+ * follows from where its room ends (chunk_room), so that a chunk consumed in part needs no field
+ * for it:
+ *
+ *   small   REPLY_SMALL_CHUNK   the first of a reply, and the one behind a reference
+ *   large   REPLY_LARGE_CHUNK   every other
+ *   exact   what is needed      lines and bodies that no large chunk can hold
+ *   ref     the header alone    bytes that belong to somebody else
+ *
+ * Small and large ones are kept in a bounded pool of the thread that frees them; that may be
+ * another thread than the one that took them, hence the bound.
+ *
+ * Marks. A deferred header reserves REPLY_HEADER_MAX bytes and is written at the end of that gap
+ * when the length is known; then the shorter side of the chunk closes up to it:
+ *
+ *   [*2 $1 0|..gap.......|a b c]  ->  [|*2 $1 0|*3|a b c]      data moves to the right
+ *
+ * As there is one open mark per chunk (I3), the offset in the mark stays true.
  */
 #include "proto/reply.h"
-#include <assert.h>
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum {
-    HEADER_ROOM = 32,         /* longest protocol header: type, 20 digits, CRLF */
-    POOL_SMALL_MAX = 512,     /* chunks kept per thread: 512 KiB */
-    POOL_LARGE_MAX = 256,     /* 4 MiB */
-    STEAL_MIN = 2048,         /* reply_move: whole chunks from this size change owner */
-    FORMAT_STACK_BYTES = 512,
+    SMALL_ROOM = REPLY_SMALL_CHUNK - sizeof(struct reply_chunk),
+    LARGE_ROOM = REPLY_LARGE_CHUNK - sizeof(struct reply_chunk),
+    MOVE_COPY_MAX = 4096,   /* reply_move: shorter pieces are copied */
+    FORMAT_STACK_MAX = 512, /* formatted text up to here needs no allocation */
+    DOUBLE_CHARS = 32,
+    INT_CHARS = 20, /* "-9223372036854775808" */
+};
+static_assert(REPLY_HEADER_MAX >= 1 + INT_CHARS + 2, "a header fits its gap");
+static_assert((int)SMALL_ROOM >= (int)REPLY_BULK_INLINE_ROOM, "one short bulk fits");
+static_assert(REPLY_BULK_INLINE_MAX < 100, "reply_bulk writes two digits");
+
+/* Under AddressSanitizer nothing is pooled: it must see every chunk come and go. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { POOL_SMALL_MAX = 0, POOL_LARGE_MAX = 0 };
+#else
+enum {
+    POOL_SMALL_MAX = 256 * 1024 / REPLY_SMALL_CHUNK,
+    POOL_LARGE_MAX = 4 * 1024 * 1024 / REPLY_LARGE_CHUNK,
+};
+#endif
+
+/* --- Chunks --- */
+
+struct pool_list {
+    struct reply_chunk *head;
+    uint32_t count;
 };
 
-/* --- chunks ---------------------------------------------------------------------------------- */
+static _Thread_local struct pool_list pool_small, pool_large;
 
-struct pool {
-    struct reply_chunk *small, *large;
-    unsigned small_count, large_count;
-};
-static _Thread_local struct pool pool;
-
-static struct reply_chunk *chunk_new(size_t bytes)
+static struct reply_chunk *pool_take(struct pool_list *list, size_t bytes)
 {
-    struct reply_chunk *c;
-    if (bytes <= REPLY_SMALL_CHUNK && pool.small != NULL) {
-        c = pool.small;
-        pool.small = c->next;
-        pool.small_count--;
-    } else if (bytes > REPLY_SMALL_CHUNK && bytes <= REPLY_LARGE_CHUNK && pool.large != NULL) {
-        c = pool.large;
-        pool.large = c->next;
-        pool.large_count--;
-    } else {
-        size_t block = bytes <= REPLY_SMALL_CHUNK   ? REPLY_SMALL_CHUNK
-                       : bytes <= REPLY_LARGE_CHUNK ? REPLY_LARGE_CHUNK
-                                                    : bytes;
-        c = malloc(block);
-        if (c == NULL) {
-            abort(); /* as everywhere: out of memory for what the server itself needs */
-        }
-        c->owner = NULL;
-        c->cap = block - sizeof *c;
+    struct reply_chunk *c = list->head;
+    if (c != NULL) {
+        list->head = c->next;
+        list->count--;
+        return c;
     }
-    c->next = NULL;
-    c->data = (char *)(c + 1);
-    c->len = 0;
-    c->release = NULL;
+    c = malloc(bytes);
+    if (c == NULL) {
+        fprintf(stderr, "reply: out of memory allocating %zu bytes\n", bytes);
+        abort();
+    }
     return c;
 }
 
-/* The block's size, whatever has been consumed of it. */
-static size_t chunk_block(const struct reply_chunk *c)
+static void pool_give(struct pool_list *list, uint32_t max, struct reply_chunk *c)
 {
-    return (size_t)(c->data + c->cap - (const char *)c);
+    if (list->count >= max) {
+        free(c);
+        return;
+    }
+    c->next = list->head;
+    list->head = c;
+    list->count++;
+}
+
+static void pool_drain(struct pool_list *list)
+{
+    while (list->head != NULL) {
+        struct reply_chunk *c = list->head;
+        list->head = c->next;
+        free(c);
+    }
+    list->count = 0;
+}
+
+void reply_pool_drain(void)
+{
+    pool_drain(&pool_small);
+    pool_drain(&pool_large);
+}
+
+/* A chunk of its own bytes with at least n bytes of room. */
+static struct reply_chunk *chunk_take(size_t n, bool small)
+{
+    static struct pool_list none; /* never holds anything */
+    struct reply_chunk *c;
+    size_t room;
+    if (small && n <= SMALL_ROOM) {
+        room = SMALL_ROOM;
+        c = pool_take(&pool_small, REPLY_SMALL_CHUNK);
+    } else if (n <= LARGE_ROOM) {
+        room = LARGE_ROOM;
+        c = pool_take(&pool_large, REPLY_LARGE_CHUNK);
+    } else {
+        room = n;
+        c = pool_take(&none, sizeof *c + n);
+    }
+    *c = (struct reply_chunk){.data = (char *)(c + 1), .cap = room};
+    return c;
+}
+
+/* Bytes of room that an own chunk began with. */
+static size_t chunk_room(const struct reply_chunk *c)
+{
+    return (size_t)(c->data - (const char *)(c + 1)) + c->cap;
+}
+
+static size_t chunk_held(const struct reply_chunk *c)
+{
+    return sizeof *c + (c->release != NULL ? c->len : chunk_room(c));
 }
 
 static void chunk_free(struct reply_chunk *c)
 {
     if (c->release != NULL) {
         c->release(c->owner);
-        c->data = (char *)(c + 1); /* the node itself is a small block */
-        c->cap = REPLY_SMALL_CHUNK - sizeof *c;
-        c->release = NULL;
-    }
-    size_t block = chunk_block(c);
-    c->data = (char *)(c + 1);
-    c->cap = block - sizeof *c;
-    if (block == REPLY_SMALL_CHUNK && pool.small_count < POOL_SMALL_MAX) {
-        c->next = pool.small;
-        pool.small = c;
-        pool.small_count++;
-    } else if (block == REPLY_LARGE_CHUNK && pool.large_count < POOL_LARGE_MAX) {
-        c->next = pool.large;
-        pool.large = c;
-        pool.large_count++;
-    } else {
         free(c);
+        return;
     }
-}
-
-static void pool_free(struct reply_chunk **list)
-{
-    while (*list != NULL) {
-        struct reply_chunk *c = *list;
-        *list = c->next;
+    switch (chunk_room(c)) {
+    case SMALL_ROOM:
+        pool_give(&pool_small, POOL_SMALL_MAX, c);
+        break;
+    case LARGE_ROOM:
+        pool_give(&pool_large, POOL_LARGE_MAX, c);
+        break;
+    default:
         free(c);
+        break;
     }
 }
 
-void reply_thread_exit(void)
+static void append(struct reply *r, struct reply_chunk *c)
 {
-    pool_free(&pool.small);
-    pool_free(&pool.large);
-    pool.small_count = pool.large_count = 0;
-}
-
-static void append_chunk(struct reply *r, struct reply_chunk *c)
-{
+    c->next = NULL;
     if (r->tail != NULL) {
         r->tail->next = c;
     } else {
         r->head = c;
     }
     r->tail = c;
+    r->total_bytes += c->len;
+    r->held_bytes_ += chunk_held(c);
 }
 
-static inline size_t room(const struct reply *r)
+static struct reply_chunk *take_head(struct reply *r)
 {
-    return r->tail != NULL && r->tail->release == NULL ? r->tail->cap - r->tail->len : 0;
+    struct reply_chunk *c = r->head;
+    r->head = c->next;
+    if (r->head == NULL) {
+        r->tail = NULL;
+    }
+    r->total_bytes -= c->len;
+    r->held_bytes_ -= chunk_held(c);
+    return c;
 }
 
-/* A chunk with this much contiguous room. */
-static void grow(struct reply *r, size_t bytes)
+/* A new chunk at the end, for n bytes that stay together. */
+static void append_room(struct reply *r, size_t n)
 {
-    size_t want = bytes + sizeof(struct reply_chunk);
-    if (r->tail != NULL && want < REPLY_LARGE_CHUNK) {
-        want = REPLY_LARGE_CHUNK;
-    }
-    append_chunk(r, chunk_new(want));
+    append(r, chunk_take(n, r->tail == NULL || r->tail->release != NULL));
 }
-
-/* Contiguous room at the end; the caller writes there and then calls wrote(). */
-static inline char *reserve(struct reply *r, size_t bytes)
-{
-    if (__builtin_expect(room(r) < bytes, 0)) {
-        grow(r, bytes);
-    }
-    return r->tail->data + r->tail->len;
-}
-
-static inline void wrote(struct reply *r, size_t bytes)
-{
-    r->tail->len += bytes;
-    r->total_bytes += bytes;
-}
-
-static void write_bytes(struct reply *r, const void *data, size_t len)
-{
-    const char *p = data;
-    size_t fits = room(r);
-    if (fits > len) {
-        fits = len;
-    }
-    if (fits > 0) {
-        memcpy(r->tail->data + r->tail->len, p, fits);
-        wrote(r, fits);
-    }
-    if (fits < len) {
-        char *rest = reserve(r, len - fits);
-        memcpy(rest, p + fits, len - fits);
-        wrote(r, len - fits);
-    }
-}
-
-/* --- life ------------------------------------------------------------------------------------ */
 
 void reply_init(struct reply *r, int resp)
 {
-    r->head = r->tail = NULL;
-    r->total_bytes = 0;
-    r->resp = (uint8_t)resp;
-    r->muted = false;
-    r->errors = 0;
-    r->error_code[0] = '\0';
+    assert(resp == 2 || resp == 3);
+    *r = (struct reply){.resp = (uint8_t)resp};
 }
 
 void reply_clear(struct reply *r)
 {
-    struct reply_chunk *c = r->head;
-    while (c != NULL) {
-        struct reply_chunk *next = c->next;
-        chunk_free(c);
-        c = next;
+    while (r->head != NULL) {
+        chunk_free(take_head(r));
     }
-    r->head = r->tail = NULL;
-    r->total_bytes = 0;
+    assert(r->total_bytes == 0 && r->held_bytes_ == 0); /* I1 */
 }
 
-/* --- headers --------------------------------------------------------------------------------- */
-
-static const char digit_pairs[] =
-    "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748"
-    "49505152535455565758596061626364656667686970717273747576777879808182838485868788899091929394959697"
-    "9899";
-
-/* Digits of v at out; returns how many. */
-static inline size_t put_uint(char *out, uint64_t v)
+size_t reply_memory(const struct reply *r)
 {
-    char buf[20];
-    size_t at = sizeof buf;
-    while (v >= 100) {
-        const char *pair = &digit_pairs[v % 100 * 2];
-        v /= 100;
-        buf[--at] = pair[1];
-        buf[--at] = pair[0];
+    return r->held_bytes_;
+}
+
+/* --- Bytes --- */
+
+char *reply__room_slow(struct reply *r, size_t n)
+{
+    if (r->muted) {
+        return NULL;
     }
-    if (v >= 10) {
-        buf[--at] = digit_pairs[v * 2 + 1];
-        buf[--at] = digit_pairs[v * 2];
+    append_room(r, n);
+    return r->tail->data;
+}
+
+/* Bytes that may be spread over chunks: the body of a bulk. */
+static void write_body(struct reply *r, const char *data, size_t len)
+{
+    struct reply_chunk *c = r->tail;
+    if (c != NULL && c->cap > c->len && len > 0) {
+        size_t part = c->cap - c->len < len ? c->cap - c->len : len;
+        memcpy(c->data + c->len, data, part);
+        reply__wrote(r, part);
+        data += part;
+        len -= part;
+    }
+    if (len > 0) {
+        append_room(r, len + 2); /* with its CRLF */
+        memcpy(r->tail->data, data, len);
+        reply__wrote(r, len);
+    }
+}
+
+void reply_raw(struct reply *r, const void *data, size_t len)
+{
+    if (len == 0) {
+        return;
+    }
+    char *out = reply__room(r, len);
+    if (out != NULL) {
+        memcpy(out, data, len);
+        reply__wrote(r, len);
+    }
+}
+
+/* --- Numbers --- */
+
+static const char digit_pairs[200] =
+    "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546"
+    "4748495051525354555657585960616263646566676869707172737475767778798081828384858687888990919293"
+    "949596979899";
+
+static size_t format_int(char *out, int64_t v)
+{
+    char buf[INT_CHARS];
+    char *const end = buf + sizeof buf;
+    char *p = end;
+    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+    while (u >= 100) {
+        p -= 2;
+        memcpy(p, digit_pairs + u % 100 * 2, 2);
+        u /= 100;
+    }
+    if (u >= 10) {
+        p -= 2;
+        memcpy(p, digit_pairs + u * 2, 2);
     } else {
-        buf[--at] = (char)('0' + v);
+        *--p = (char)('0' + u);
     }
-    memcpy(out, buf + at, sizeof buf - at);
-    return sizeof buf - at;
-}
-
-static inline size_t put_int(char *out, int64_t v)
-{
-    if (v >= 0) {
-        return put_uint(out, (uint64_t)v);
+    if (v < 0) {
+        *--p = '-';
     }
-    *out = '-';
-    return 1 + put_uint(out + 1, 0 - (uint64_t)v);
-}
-
-static inline size_t put_header(char *out, char type, int64_t n)
-{
-    out[0] = type;
-    size_t len = 1 + put_int(out + 1, n);
-    out[len++] = '\r';
-    out[len++] = '\n';
+    size_t len = (size_t)(end - p);
+    memcpy(out, p, len);
     return len;
 }
 
-static inline void header(struct reply *r, char type, int64_t n)
+size_t reply__format_header(char *out, char type, int64_t v)
 {
-    if (!r->muted) {
-        wrote(r, put_header(reserve(r, HEADER_ROOM), type, n));
+    out[0] = type;
+    size_t len = 1 + format_int(out + 1, v);
+    memcpy(out + len, "\r\n", 2);
+    return len + 2;
+}
+
+void reply__header_slow(struct reply *r, char type, int64_t v)
+{
+    char *out = reply__room(r, REPLY_HEADER_MAX);
+    if (out != NULL) {
+        reply__wrote(r, reply__format_header(out, type, v));
     }
 }
 
-static inline void raw(struct reply *r, const char *text, size_t len)
+/* "%.17g" with a name for what is no number. */
+static size_t format_double(char out[DOUBLE_CHARS], double v)
 {
-    if (!r->muted) {
-        memcpy(reserve(r, len), text, len);
-        wrote(r, len);
+    if (isnan(v)) {
+        memcpy(out, "nan", 3);
+        return 3;
     }
+    if (isinf(v)) {
+        const char *name = v > 0 ? "inf" : "-inf";
+        size_t len = strlen(name);
+        memcpy(out, name, len);
+        return len;
+    }
+    /* Up to 17 digits "%.17g" shows a whole number without exponent; -0 keeps its sign. */
+    if (v > -1e17 && v < 1e17 && v == (double)(int64_t)v && !(v == 0 && signbit(v))) {
+        return format_int(out, (int64_t)v);
+    }
+    return (size_t)snprintf(out, DOUBLE_CHARS, "%.17g", v);
 }
 
-/* --- the types ------------------------------------------------------------------------------- */
+/* --- Lines --- */
 
-void reply_ok(struct reply *r)
+static void write_line(struct reply *r, char type, const char *text, size_t len)
 {
-    raw(r, "+OK\r\n", 5);
+    char *out = reply__room(r, len + 3);
+    if (out != NULL) {
+        out[0] = type;
+        memcpy(out + 1, text, len);
+        memcpy(out + 1 + len, "\r\n", 2);
+        reply__wrote(r, len + 3);
+    }
 }
 
 void reply_status(struct reply *r, const char *text)
 {
-    size_t len = strlen(text);
-    if (!r->muted) {
-        char *p = reserve(r, len + 3);
-        p[0] = '+';
-        memcpy(p + 1, text, len);
-        memcpy(p + 1 + len, "\r\n", 2);
-        wrote(r, len + 3);
+    write_line(r, '+', text, strlen(text));
+}
+
+/* The code is the first word; a text without blank among its first characters has none. */
+static void count_error(struct reply *r, const char *text, size_t len)
+{
+    const size_t look = len < REPLY_ERROR_CODE_MAX - 1 ? len : REPLY_ERROR_CODE_MAX - 1;
+    const char *blank = memchr(text, ' ', look);
+    struct slice code = blank == NULL ? slice_str("ERR") : slice_of(text, (size_t)(blank - text));
+    memcpy(r->error_code, code.ptr, code.len);
+    r->error_code[code.len] = '\0';
+    r->errors++;
+}
+
+static bool is_line_end(char c)
+{
+    return c == '\r' || c == '\n';
+}
+
+static void write_error(struct reply *r, const char *text, size_t len)
+{
+    while (len > 0 && is_line_end(text[len - 1])) {
+        len--;
     }
+    count_error(r, text, len);
+    char *out = reply__room(r, len + 3);
+    if (out == NULL) {
+        return;
+    }
+    *out++ = '-';
+    for (size_t i = 0; i < len; i++) {
+        *out++ = is_line_end(text[i]) ? ' ' : text[i];
+    }
+    memcpy(out, "\r\n", 2);
+    reply__wrote(r, len + 3);
 }
 
 void reply_error(struct reply *r, const char *text)
 {
-    size_t len = strlen(text), code = strcspn(text, " \r\n");
-    if (code >= REPLY_ERROR_CODE_MAX) {
-        code = REPLY_ERROR_CODE_MAX - 1;
-    }
-    r->errors++;
-    memcpy(r->error_code, text, code);
-    r->error_code[code] = '\0';
-    if (r->muted) {
-        return;
-    }
-    while (len > 0 && (text[len - 1] == '\r' || text[len - 1] == '\n')) {
-        len--;
-    }
-    char *p = reserve(r, len + 3);
-    p[0] = '-';
-    for (size_t i = 0; i < len; i++) {
-        p[1 + i] = text[i] == '\r' || text[i] == '\n' ? ' ' : text[i];
-    }
-    memcpy(p + 1 + len, "\r\n", 2);
-    wrote(r, len + 3);
+    write_error(r, text, strlen(text));
 }
 
-/* Formats on the stack, or in memory to be freed when it is long. */
-static char *format(char stack[FORMAT_STACK_BYTES], size_t *len, const char *fmt, va_list ap)
+/* Formats into buf or, when that is too small, into memory that the caller frees if != buf. */
+static char *format_text(char buf[FORMAT_STACK_MAX], size_t *len, const char *fmt, va_list args)
 {
     va_list again;
-    va_copy(again, ap);
-    int n = vsnprintf(stack, FORMAT_STACK_BYTES, fmt, ap);
-    char *text = stack;
-    if (n >= FORMAT_STACK_BYTES) {
-        text = malloc((size_t)n + 1);
-        if (text == NULL) {
-            abort();
+    va_copy(again, args);
+    int n = vsnprintf(buf, FORMAT_STACK_MAX, fmt, args);
+    char *text = buf;
+    *len = n > 0 ? (size_t)n : 0;
+    if (*len >= FORMAT_STACK_MAX) {
+        text = malloc(*len + 1);
+        if (text == NULL) { /* cut, rather than dying over a message */
+            text = buf;
+            *len = FORMAT_STACK_MAX - 1;
+        } else {
+            vsnprintf(text, *len + 1, fmt, again);
         }
-        vsnprintf(text, (size_t)n + 1, fmt, again);
     }
     va_end(again);
-    *len = n > 0 ? (size_t)n : 0;
     return text;
 }
 
 void reply_errorf(struct reply *r, const char *fmt, ...)
 {
-    char stack[FORMAT_STACK_BYTES];
+    char buf[FORMAT_STACK_MAX];
     size_t len;
-    va_list ap;
-    va_start(ap, fmt);
-    char *text = format(stack, &len, fmt, ap);
-    va_end(ap);
-    reply_error(r, text);
-    if (text != stack) {
+    va_list args;
+    va_start(args, fmt);
+    char *text = format_text(buf, &len, fmt, args);
+    va_end(args);
+    write_error(r, text, len);
+    if (text != buf) {
         free(text);
     }
 }
 
-void reply_int(struct reply *r, int64_t v)
-{
-    header(r, ':', v);
-}
+/* --- Bulk strings --- */
 
-void reply_bulk(struct reply *r, const void *data, size_t len)
+void reply__bulk_slow(struct reply *r, const void *data, size_t len)
 {
     if (r->muted) {
         return;
     }
-    if (__builtin_expect(len + HEADER_ROOM + 2 <= room(r), 1)) {
-        char *p = r->tail->data + r->tail->len;
-        size_t n = put_header(p, '$', (int64_t)len);
-        memcpy(p + n, data, len);
-        memcpy(p + n + len, "\r\n", 2);
-        wrote(r, n + len + 2);
+    if (len <= REPLY_BULK_INLINE_MAX) {
+        append_room(r, REPLY_BULK_INLINE_ROOM);
+        reply_bulk(r, data, len); /* has room now */
         return;
     }
-    header(r, '$', (int64_t)len);
-    write_bytes(r, data, len);
-    raw(r, "\r\n", 2);
+    char *out = reply__room(r, REPLY_HEADER_MAX);
+    reply__wrote(r, reply__format_header(out, '$', (int64_t)len));
+    write_body(r, data, len);
+    reply_raw(r, "\r\n", 2);
 }
 
 void reply_bulk_str(struct reply *r, const char *zero_terminated)
@@ -351,130 +427,52 @@ void reply_bulk_str(struct reply *r, const char *zero_terminated)
 
 void reply_bulk_int(struct reply *r, int64_t v)
 {
-    char digits[24];
-    reply_bulk(r, digits, put_int(digits, v));
+    char digits[INT_CHARS];
+    reply_bulk(r, digits, format_int(digits, v));
 }
 
 void reply_bulkf(struct reply *r, const char *fmt, ...)
 {
-    char stack[FORMAT_STACK_BYTES];
+    char buf[FORMAT_STACK_MAX];
     size_t len;
-    va_list ap;
-    va_start(ap, fmt);
-    char *text = format(stack, &len, fmt, ap);
-    va_end(ap);
+    va_list args;
+    va_start(args, fmt);
+    char *text = format_text(buf, &len, fmt, args);
+    va_end(args);
     reply_bulk(r, text, len);
-    if (text != stack) {
+    if (text != buf) {
         free(text);
     }
+}
+
+/* In place of no function: a reference is known by having one. */
+static void release_nothing(void *owner)
+{
+    (void)owner;
 }
 
 void reply_bulk_ref(struct reply *r, const void *data, size_t len, void (*release)(void *),
                     void *owner)
 {
-    if (r->muted) {
+    if (release == NULL) {
+        release = release_nothing;
+    }
+    if (r->muted || len == 0) {
+        reply_bulk(r, data, len);
         release(owner);
         return;
     }
-    header(r, '$', (int64_t)len);
-    struct reply_chunk *c = chunk_new(REPLY_SMALL_CHUNK);
-    c->data = (char *)(uintptr_t)data;
-    c->len = c->cap = len;
-    c->release = release;
-    c->owner = owner;
-    append_chunk(r, c);
-    r->total_bytes += len;
-    raw(r, "\r\n", 2);
-}
-
-void reply_null(struct reply *r)
-{
-    if (r->resp == 2) {
-        raw(r, "$-1\r\n", 5);
+    reply__header(r, '$', (int64_t)len);
+    struct reply_chunk *c = malloc(sizeof *c);
+    if (c == NULL) { /* no worse than a value that is too small to be referred to */
+        write_body(r, data, len);
+        release(owner);
     } else {
-        raw(r, "_\r\n", 3);
+        *c = (struct reply_chunk){.data = (char *)(uintptr_t)data, .len = len, .cap = len,
+                                  .release = release, .owner = owner};
+        append(r, c);
     }
-}
-
-void reply_null_array(struct reply *r)
-{
-    if (r->resp == 2) {
-        raw(r, "*-1\r\n", 5);
-    } else {
-        raw(r, "_\r\n", 3);
-    }
-}
-
-void reply_array(struct reply *r, size_t n)
-{
-    header(r, '*', (int64_t)n);
-}
-
-void reply_map(struct reply *r, size_t pairs)
-{
-    if (r->resp == 2) {
-        header(r, '*', (int64_t)(2 * pairs));
-    } else {
-        header(r, '%', (int64_t)pairs);
-    }
-}
-
-void reply_set(struct reply *r, size_t n)
-{
-    header(r, r->resp == 2 ? '*' : '~', (int64_t)n);
-}
-
-void reply_push(struct reply *r, size_t n)
-{
-    header(r, r->resp == 2 ? '*' : '>', (int64_t)n);
-}
-
-void reply_attribute(struct reply *r, size_t pairs)
-{
-    assert(r->resp == 3);
-    header(r, '|', (int64_t)pairs);
-}
-
-void reply_bool(struct reply *r, bool v)
-{
-    if (r->resp == 2) {
-        header(r, ':', v);
-    } else {
-        raw(r, v ? "#t\r\n" : "#f\r\n", 4);
-    }
-}
-
-void reply_double(struct reply *r, double v)
-{
-    char text[64];
-    int len;
-    if (isinf(v)) {
-        len = snprintf(text, sizeof text, "%s", v > 0 ? "inf" : "-inf");
-    } else if (isnan(v)) {
-        len = snprintf(text, sizeof text, "nan");
-    } else {
-        len = snprintf(text, sizeof text, "%.17g", v);
-    }
-    if (r->resp == 2) {
-        reply_bulk(r, text, (size_t)len);
-    } else if (!r->muted) {
-        char *p = reserve(r, (size_t)len + 3);
-        p[0] = ',';
-        memcpy(p + 1, text, (size_t)len);
-        memcpy(p + 1 + len, "\r\n", 2);
-        wrote(r, (size_t)len + 3);
-    }
-}
-
-void reply_bignum(struct reply *r, const char *digits, size_t len)
-{
-    if (r->resp == 2) {
-        reply_bulk(r, digits, len);
-        return;
-    }
-    raw(r, "(", 1);
-    raw(r, digits, len);
-    raw(r, "\r\n", 2);
+    reply_raw(r, "\r\n", 2);
 }
 
 void reply_verbatim(struct reply *r, const char *ext3, const void *data, size_t len)
@@ -483,49 +481,137 @@ void reply_verbatim(struct reply *r, const char *ext3, const void *data, size_t 
         reply_bulk(r, data, len);
         return;
     }
-    if (r->muted) {
+    assert(strlen(ext3) == 3);
+    char *out = reply__room(r, REPLY_HEADER_MAX + 4);
+    if (out == NULL) {
         return;
     }
-    header(r, '=', (int64_t)len + 4);
-    write_bytes(r, ext3, 3);
-    write_bytes(r, ":", 1);
-    write_bytes(r, data, len);
-    raw(r, "\r\n", 2);
+    size_t header = reply__format_header(out, '=', (int64_t)len + 4);
+    memcpy(out + header, ext3, 3);
+    out[header + 3] = ':';
+    reply__wrote(r, header + 4);
+    write_body(r, data, len);
+    reply_raw(r, "\r\n", 2);
 }
 
-void reply_raw(struct reply *r, const void *data, size_t len)
+/* --- Other types --- */
+
+void reply_null(struct reply *r)
 {
-    if (!r->muted) {
-        write_bytes(r, data, len);
+    if (r->resp == 2) {
+        reply_raw(r, "$-1\r\n", 5);
+    } else {
+        reply_raw(r, "_\r\n", 3);
     }
 }
 
-/* --- lengths that are known afterwards ------------------------------------------------------- */
+void reply_null_array(struct reply *r)
+{
+    if (r->resp == 2) {
+        reply_raw(r, "*-1\r\n", 5);
+    } else {
+        reply_raw(r, "_\r\n", 3);
+    }
+}
 
-/* Leaves HEADER_ROOM free bytes at the mark by ending the chunk there: the header is filled in at
- * the end of that chunk, and what follows begins in another one. */
+void reply_map(struct reply *r, size_t pairs)
+{
+    if (r->resp == 2) {
+        reply__header(r, '*', (int64_t)pairs * 2);
+    } else {
+        reply__header(r, '%', (int64_t)pairs);
+    }
+}
+
+void reply_set(struct reply *r, size_t n)
+{
+    reply__header(r, r->resp == 2 ? '*' : '~', (int64_t)n);
+}
+
+void reply_push(struct reply *r, size_t n)
+{
+    reply__header(r, r->resp == 2 ? '*' : '>', (int64_t)n);
+}
+
+void reply_attribute(struct reply *r, size_t pairs)
+{
+    assert(r->resp == 3);
+    reply__header(r, '|', (int64_t)pairs);
+}
+
+void reply_bool(struct reply *r, bool v)
+{
+    if (r->resp == 2) {
+        reply_int(r, v);
+    } else {
+        reply_raw(r, v ? "#t\r\n" : "#f\r\n", 4);
+    }
+}
+
+void reply_double(struct reply *r, double v)
+{
+    char text[DOUBLE_CHARS];
+    size_t len = format_double(text, v);
+    if (r->resp == 2) {
+        reply_bulk(r, text, len);
+    } else {
+        write_line(r, ',', text, len);
+    }
+}
+
+void reply_bignum(struct reply *r, const char *digits, size_t len)
+{
+    if (r->resp == 2) {
+        reply_bulk(r, digits, len);
+    } else {
+        write_line(r, '(', digits, len);
+    }
+}
+
+/* --- Marks --- */
+
 struct reply_mark reply_deferred(struct reply *r)
 {
-    struct reply_mark m = {NULL, 0};
     if (r->muted) {
-        return m;
+        return (struct reply_mark){NULL, 0};
     }
-    reserve(r, HEADER_ROOM);
-    m.chunk = r->tail;
-    m.at = r->tail->len;
-    append_chunk(r, chunk_new(REPLY_LARGE_CHUNK));
+    struct reply_chunk *c = r->tail;
+    bool open = c != NULL && c->release == NULL && c->owner != NULL;
+    if (open || c == NULL || c->cap - c->len < REPLY_HEADER_MAX) {
+        append_room(r, REPLY_HEADER_MAX); /* I3 */
+        c = r->tail;
+    }
+    struct reply_mark m = {c, c->len};
+    c->owner = c;
+    reply__wrote(r, REPLY_HEADER_MAX);
     return m;
 }
 
 static void fill_mark(struct reply *r, struct reply_mark m, char type, size_t n)
 {
-    if (m.chunk == NULL) {
+    struct reply_chunk *c = m.chunk;
+    if (c == NULL) {
         return;
     }
-    assert(m.chunk->len == m.at && m.chunk->cap - m.at >= HEADER_ROOM);
-    size_t len = put_header(m.chunk->data + m.at, type, (int64_t)n);
-    m.chunk->len += len;
-    r->total_bytes += len;
+    assert(c->release == NULL && c->owner == c); /* I3 */
+    c->owner = NULL;
+
+    char header[REPLY_HEADER_MAX];
+    size_t len = reply__format_header(header, type, (int64_t)n);
+    size_t spare = REPLY_HEADER_MAX - len;
+    size_t behind = c->len - m.at - REPLY_HEADER_MAX;
+    if (m.at <= behind) {
+        memmove(c->data + spare, c->data, m.at);
+        c->data += spare;
+        c->cap -= spare;
+        memcpy(c->data + m.at, header, len);
+    } else {
+        char *gap = c->data + m.at;
+        memcpy(gap, header, len);
+        memmove(gap + len, gap + REPLY_HEADER_MAX, behind);
+    }
+    c->len -= spare;
+    r->total_bytes -= spare;
 }
 
 void reply_deferred_array(struct reply *r, struct reply_mark m, size_t n)
@@ -535,7 +621,11 @@ void reply_deferred_array(struct reply *r, struct reply_mark m, size_t n)
 
 void reply_deferred_map(struct reply *r, struct reply_mark m, size_t pairs)
 {
-    fill_mark(r, m, r->resp == 2 ? '*' : '%', r->resp == 2 ? 2 * pairs : pairs);
+    if (r->resp == 2) {
+        fill_mark(r, m, '*', pairs * 2);
+    } else {
+        fill_mark(r, m, '%', pairs);
+    }
 }
 
 void reply_deferred_set(struct reply *r, struct reply_mark m, size_t n)
@@ -543,35 +633,69 @@ void reply_deferred_set(struct reply *r, struct reply_mark m, size_t n)
     fill_mark(r, m, r->resp == 2 ? '*' : '~', n);
 }
 
-/* --- moving and sending ---------------------------------------------------------------------- */
+/* --- Moving and sending --- */
 
-static struct reply_chunk *unlink_head(struct reply *r)
+/* Cuts n bytes, fewer than it holds, off the head chunk. */
+static void trim_head(struct reply *r, size_t n)
 {
     struct reply_chunk *c = r->head;
-    r->head = c->next;
-    if (r->head == NULL) {
-        r->tail = NULL;
+    size_t held = chunk_held(c);
+    c->data += n;
+    c->len -= n;
+    c->cap -= n;
+    r->total_bytes -= n;
+    r->held_bytes_ -= held - chunk_held(c);
+}
+
+void reply_consume(struct reply *r, size_t n)
+{
+    assert(n <= r->total_bytes);
+    while (n > 0) {
+        struct reply_chunk *c = r->head;
+        assert(c->release != NULL || c->owner == NULL); /* I3 */
+        if (n < c->len) {
+            trim_head(r, n);
+            return;
+        }
+        n -= c->len;
+        chunk_free(take_head(r));
     }
-    c->next = NULL;
-    return c;
+}
+
+/* Everything, to a reply without chunks: the usual case of one command at a time. */
+static void move_all(struct reply *to, struct reply *from)
+{
+    to->head = from->head;
+    to->tail = from->tail;
+    to->total_bytes = from->total_bytes;
+    to->held_bytes_ = from->held_bytes_;
+    from->head = from->tail = NULL;
+    from->total_bytes = from->held_bytes_ = 0;
 }
 
 void reply_move(struct reply *to, struct reply *from, size_t n)
 {
-    assert(n <= from->total_bytes);
+    assert(to != from && n <= from->total_bytes);
+    if (to->muted) {
+        reply_consume(from, n);
+        return;
+    }
+    if (to->head == NULL && n == from->total_bytes) {
+        move_all(to, from);
+        return;
+    }
     while (n > 0) {
         struct reply_chunk *c = from->head;
-        size_t take = c->len < n ? c->len : n;
-        if (take == c->len && (take >= STEAL_MIN || c->release != NULL)) {
-            unlink_head(from);
-            from->total_bytes -= take;
-            append_chunk(to, c);
-            to->total_bytes += take;
+        assert(c->release != NULL || c->owner == NULL); /* I3 */
+        size_t part = c->len < n ? c->len : n;
+        n -= part;
+        bool growing = to->tail != NULL && to->tail->release == NULL;
+        if (part == c->len && (c->release != NULL || part >= MOVE_COPY_MAX || !growing)) {
+            append(to, take_head(from));
         } else {
-            write_bytes(to, c->data, take);
-            reply_consume(from, take);
+            reply_raw(to, c->data, part);
+            reply_consume(from, part);
         }
-        n -= take;
     }
 }
 
@@ -579,38 +703,7 @@ int reply_iovec(const struct reply *r, struct iovec *iov, int max)
 {
     int n = 0;
     for (const struct reply_chunk *c = r->head; c != NULL && n < max; c = c->next) {
-        if (c->len > 0) {
-            iov[n++] = (struct iovec){c->data, c->len};
-        }
+        iov[n++] = (struct iovec){c->data, c->len};
     }
     return n;
-}
-
-void reply_consume(struct reply *r, size_t n)
-{
-    assert(n <= r->total_bytes);
-    r->total_bytes -= n;
-    while (r->head != NULL) {
-        struct reply_chunk *c = r->head;
-        if (n < c->len) {
-            c->data += n;
-            c->len -= n;
-            c->cap -= n;
-            return;
-        }
-        n -= c->len;
-        chunk_free(unlink_head(r));
-        if (n == 0 && r->total_bytes > 0) {
-            return;
-        }
-    }
-}
-
-size_t reply_memory(const struct reply *r)
-{
-    size_t bytes = 0;
-    for (const struct reply_chunk *c = r->head; c != NULL; c = c->next) {
-        bytes += c->release != NULL ? c->len + REPLY_SMALL_CHUNK : chunk_block(c);
-    }
-    return bytes;
 }

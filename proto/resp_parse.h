@@ -22,6 +22,7 @@ enum {
     RESP_INLINE_MAX_BYTES = 64 * 1024, /* inline line, "*<count>" and "$<length>" lines */
     RESP_UNAUTH_ARGS_MAX = 10,         /* arguments before the client has authenticated */
     RESP_UNAUTH_BULK_MAX = 16384,      /* bytes of one argument before that */
+    RESP_ARGV_KEEP_MAX = 1024,         /* a larger argv is given back before the next command */
 };
 
 struct resp_limits {
@@ -48,6 +49,7 @@ struct resp_parser {
     int64_t args_left_;
     int64_t bulk_len_;   /* -1: the "$<length>" line has not been read yet */
     size_t at_;          /* offset of the first byte not yet looked at */
+    size_t line_;        /* offset of the line or bulk that at_ is in */
     char *unquoted_;     /* storage of an inline command's arguments */
     char error_buf_[64]; /* "Protocol error: expected '$', got 'x'" */
 };
@@ -55,7 +57,8 @@ struct resp_parser {
 void resp_parser_init(struct resp_parser *p);
 void resp_parser_free(struct resp_parser *p);
 
-/* Moves a partial command's state from one parser to another (both initialised). */
+/* Moves a partial command's state from one parser to another (both initialised); what `to` held
+ * is let go, `from` is as after resp_parser_init. */
 void resp_parser_move(struct resp_parser *to, struct resp_parser *from);
 
 /* True when a command has begun and is not complete. */
@@ -66,7 +69,8 @@ static inline bool resp_parser_partial(const struct resp_parser *p)
 
 /* Parses one command at the start of buf[0..len). After RESP_MORE the next call must pass the
  * same bytes followed by more (at any address). After RESP_COMMAND or RESP_EMPTY the caller goes
- * on at buf + used_bytes; argv stays valid until the next call. */
+ * on at buf + used_bytes; argv stays valid until the next call. argc and used_bytes mean something
+ * only after RESP_COMMAND and RESP_EMPTY. */
 enum resp_result resp_parse(struct resp_parser *p, const char *buf, size_t len,
                             const struct resp_limits *limits);
 

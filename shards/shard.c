@@ -290,7 +290,7 @@ static void give_back(struct shard *s)
     mem_free(s->returns);
     slowlog_free(s->slowlog);
     latency_free(s->latency);
-    reply_thread_exit();
+    reply_pool_drain();
 #endif
     (void)s;
 }

@@ -139,7 +139,7 @@ Test(config, words)
     check_set(c, "requirepass", "", "");
     cr_assert_null(c->requirepass.ptr);
     check_refused(c, "dbfilename", "a/b", "dbfilename can't be a path, just a filename");
-    cr_assert_not(config_set(c, slice_str("requirepass"), slice_of("a\0b", 3), err));
+    cr_assert_not(config_set(c, slice_str("dbfilename"), slice_of("a\0b", 3), err));
     cr_assert(config_is_sensitive(slice_str("RequirePass")));
     cr_assert_not(config_is_sensitive(slice_str("port")));
     config_free(c);
@@ -182,10 +182,10 @@ Test(config, copies_are_independent)
     struct config *b = config_copy(a);
     check_set(b, "requirepass", "two", "two");
     check_set(b, "bind", "10.0.0.1 -::1", "10.0.0.1 -::1");
-    cr_assert_str_eq(a->requirepass, "one");
+    cr_assert(slice_equal(a->requirepass, slice_str("one")));
     cr_assert_str_eq(a->bind[0], "127.0.0.1");
     config_free(a);
-    cr_assert_str_eq(b->requirepass, "two");
+    cr_assert(slice_equal(b->requirepass, slice_str("two")));
     cr_assert_str_eq(b->bind[1], "-::1");
     cr_assert_eq(b->rename_count, 1);
     cr_assert_str_eq(b->renames[0].from, "KEYS");
@@ -216,7 +216,7 @@ Test(config, quoting_round_trips)
 {
     const char *odd = "a\"b\\c\n\t\a\b\r \x01\xff'z";
     struct config_text t = {0};
-    config__append_quoted(&t, odd);
+    config__append_quoted(&t, odd, strlen(odd));
     int argc;
     char **argv = config__split(t.data, &argc);
     cr_assert_eq(argc, 1);
@@ -446,7 +446,7 @@ Test(config, random_lines)
         }
         struct config_text t = {0};
         for (int j = 0; j < argc; j++) {
-            config__append_quoted(&t, argv[j]);
+            config__append_quoted(&t, argv[j], strlen(argv[j]));
             config__append_str(&t, " ");
         }
         char **second = config__split(t.data != NULL ? t.data : "", &again);
