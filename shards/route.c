@@ -358,7 +358,7 @@ static bool dispatch(struct shard *s, struct conn *conn, const struct slice *arg
         return true;
     }
     if (s->route->paused && paused(s, cmd)) {
-        conn->flags |= CONN_PAUSE_WAIT;
+        conn_pause(conn);
         return false;
     }
     if (conn->reply_mode == CONN_REPLY_SKIP_NEXT) {
