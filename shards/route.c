@@ -6,10 +6,12 @@
 #include "shards/exec.h"
 #include "shards/group.h"
 #include "shards/latency.h"
+#include "shards/log.h"
 #include "shards/monitor.h"
 #include "shards/slowlog.h"
 #include <assert.h>
 #include <stdlib.h>
+#include <strings.h>
 
 struct route *route_new(unsigned shards)
 {
@@ -345,11 +347,23 @@ static void reply_unresolved(struct shard *s, struct conn *conn, const struct sl
     home_reply_end(conn, out, before);
 }
 
+/* A web page can make a browser send us HTTP: what begins so gets no further than its headers. */
+static bool is_http(struct slice name)
+{
+    return (name.len == 4 && strncasecmp(name.ptr, "post", 4) == 0) ||
+           (name.len == 5 && strncasecmp(name.ptr, "host:", 5) == 0);
+}
+
 /* False when the command must stay in the input (CLIENT PAUSE). */
 static bool dispatch(struct shard *s, struct conn *conn, const struct slice *argv, uint32_t argc)
 {
     const struct command *cmd = commands_lookup(argv, argc);
     if (cmd == NULL || cmd->run == NULL || !command_arity_fits(cmd, argc)) {
+        if (is_http(argv[0])) {
+            log_verbose("HTTP instead of commands from %s: connection closed", conn->addr);
+            conn_close(conn, true);
+            return true;
+        }
         if (conn->reply_mode == CONN_REPLY_SKIP_NEXT) {
             conn->reply_mode = CONN_REPLY_SKIP;
         }
