@@ -327,13 +327,6 @@ static void reply_mode_step(struct conn *conn)
 static void reply_unresolved(struct shard *s, struct conn *conn, const struct slice *argv,
                              uint32_t argc)
 {
-    if (slice_is(argv[0], "post") || slice_is(argv[0], "host:")) {
-        /* A web page that makes a browser talk to us: what follows must not run as commands. */
-        log_warning("Possible SECURITY ATTACK detected. It looks like somebody is sending POST or "
-                    "Host: commands to Ashlar. Connection from %s aborted.", conn->addr);
-        conn_close(conn, false);
-        return;
-    }
     struct reply *out = home_reply(s, conn, NULL);
     size_t before = out->total_bytes;
     const struct command *cmd = commands_resolve(argv, argc, out);
@@ -350,8 +343,7 @@ static void reply_unresolved(struct shard *s, struct conn *conn, const struct sl
 /* A web page can make a browser send us HTTP: what begins so gets no further than its headers. */
 static bool is_http(struct slice name)
 {
-    return (name.len == 4 && strncasecmp(name.ptr, "post", 4) == 0) ||
-           (name.len == 5 && strncasecmp(name.ptr, "host:", 5) == 0);
+    return slice_is(name, "post") || slice_is(name, "host:");
 }
 
 /* False when the command must stay in the input (CLIENT PAUSE). */
@@ -360,7 +352,8 @@ static bool dispatch(struct shard *s, struct conn *conn, const struct slice *arg
     const struct command *cmd = commands_lookup(argv, argc);
     if (cmd == NULL || cmd->run == NULL || !command_arity_fits(cmd, argc)) {
         if (is_http(argv[0])) {
-            log_verbose("HTTP instead of commands from %s: connection closed", conn->addr);
+            log_warning("Possible SECURITY ATTACK detected: HTTP instead of commands from %s. "
+                        "Connection aborted.", conn->addr);
             conn_close(conn, true);
             return true;
         }
