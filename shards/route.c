@@ -6,10 +6,12 @@
 #include "shards/exec.h"
 #include "shards/group.h"
 #include "shards/latency.h"
+#include "shards/log.h"
 #include "shards/monitor.h"
 #include "shards/slowlog.h"
 #include <assert.h>
 #include <stdlib.h>
+#include <strings.h>
 
 enum { INLINE_TEXT_BYTES = 16384 }; /* arguments of inline commands kept in one piece */
 
@@ -278,8 +280,9 @@ static void send_by_cursor(struct shard *s, struct conn *conn, const struct comm
         cursor = strtoull(digits, NULL, 10); /* nonsense is refused where it runs */
     }
     uint64_t slot = cursor >> 48;
-    send_to_shard(s, conn, slot < SLOT_COUNT ? s->server->slot_shard[slot] : 0, cmd, argv, argc,
-                  NULL, 0);
+    unsigned shard = slot < SLOT_COUNT ? s->server->slot_shard[slot] : 0;
+    send_to_shard(s, conn, shard, cmd, argv, argc, NULL, 0);
+    conn->last_op->flags |= OP_WHOLE; /* it may look at any slot of that shard */
 }
 
 /* --- checks ---------------------------------------------------------------------------------- */
@@ -339,11 +342,23 @@ static void reply_unresolved(struct shard *s, struct conn *conn, const struct sl
     home_reply_end(conn, out, before);
 }
 
+/* A web page can make a browser send us HTTP: what begins so gets no further than its headers. */
+static bool is_http(struct slice name)
+{
+    return slice_is(name, "post") || slice_is(name, "host:");
+}
+
 /* False when the command must stay in the input (CLIENT PAUSE). */
 static bool dispatch(struct shard *s, struct conn *conn, const struct slice *argv, uint32_t argc)
 {
     const struct command *cmd = commands_lookup(argv, argc);
     if (cmd == NULL || cmd->run == NULL || !command_arity_fits(cmd, argc)) {
+        if (is_http(argv[0])) {
+            log_warning("Possible SECURITY ATTACK detected: HTTP instead of commands from %s. "
+                        "Connection aborted.", conn->addr);
+            conn_close(conn, true);
+            return true;
+        }
         if (conn->reply_mode == CONN_REPLY_SKIP_NEXT) {
             conn->reply_mode = CONN_REPLY_SKIP;
         }
