@@ -270,6 +270,11 @@ int commands_rename(const char *from, const char *to)
     return 0;
 }
 
+bool commands_callable(const struct command *cmd)
+{
+    return called(cmd->parent != NULL ? cmd->parent : cmd)[0] != '\0';
+}
+
 unsigned commands_count(void)
 {
     return count;

@@ -278,8 +278,9 @@ static void send_by_cursor(struct shard *s, struct conn *conn, const struct comm
         cursor = strtoull(digits, NULL, 10); /* nonsense is refused where it runs */
     }
     uint64_t slot = cursor >> 48;
-    send_to_shard(s, conn, slot < SLOT_COUNT ? s->server->slot_shard[slot] : 0, cmd, argv, argc,
-                  NULL, 0);
+    unsigned shard = slot < SLOT_COUNT ? s->server->slot_shard[slot] : 0;
+    send_to_shard(s, conn, shard, cmd, argv, argc, NULL, 0);
+    conn->last_op->flags |= OP_WHOLE; /* it may look at any slot of that shard */
 }
 
 /* --- checks ---------------------------------------------------------------------------------- */
@@ -342,8 +343,7 @@ static void reply_unresolved(struct shard *s, struct conn *conn, const struct sl
 /* A web page can make a browser send us HTTP: what begins so gets no further than its headers. */
 static bool is_http(struct slice name)
 {
-    return (name.len == 4 && strncasecmp(name.ptr, "post", 4) == 0) ||
-           (name.len == 5 && strncasecmp(name.ptr, "host:", 5) == 0);
+    return slice_is(name, "post") || slice_is(name, "host:");
 }
 
 /* False when the command must stay in the input (CLIENT PAUSE). */
@@ -352,7 +352,8 @@ static bool dispatch(struct shard *s, struct conn *conn, const struct slice *arg
     const struct command *cmd = commands_lookup(argv, argc);
     if (cmd == NULL || cmd->run == NULL || !command_arity_fits(cmd, argc)) {
         if (is_http(argv[0])) {
-            log_verbose("HTTP instead of commands from %s: connection closed", conn->addr);
+            log_warning("Possible SECURITY ATTACK detected: HTTP instead of commands from %s. "
+                        "Connection aborted.", conn->addr);
             conn_close(conn, true);
             return true;
         }
@@ -364,7 +365,7 @@ static bool dispatch(struct shard *s, struct conn *conn, const struct slice *arg
         return true;
     }
     if (s->route->paused && paused(s, cmd)) {
-        conn->flags |= CONN_PAUSE_WAIT;
+        conn_pause(conn);
         return false;
     }
     if (conn->reply_mode == CONN_REPLY_SKIP_NEXT) {

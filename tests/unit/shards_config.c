@@ -139,7 +139,7 @@ Test(config, words)
     check_set(c, "requirepass", "", "");
     cr_assert_null(c->requirepass.ptr);
     check_refused(c, "dbfilename", "a/b", "dbfilename can't be a path, just a filename");
-    cr_assert(!config_set(c, slice_str("dbfilename"), slice_of("a\0b", 3), err));
+    cr_assert_not(config_set(c, slice_str("dbfilename"), slice_of("a\0b", 3), err));
     cr_assert(config_is_sensitive(slice_str("RequirePass")));
     cr_assert_not(config_is_sensitive(slice_str("port")));
     config_free(c);
