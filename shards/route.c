@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+enum { INLINE_TEXT_BYTES = 16384 }; /* arguments of inline commands kept in one piece */
+
 struct route *route_new(unsigned shards)
 {
     struct route *r = mem_alloc_zero(sizeof *r);
@@ -240,9 +242,11 @@ static void send_to_shard(struct shard *s, struct conn *conn, unsigned shard,
 {
     struct run *run = route_run_to(s, conn, shard);
     struct op *op = route_op_new(s, run, conn, cmd, route_copy_argv(s, run, argv, argc), argc);
-    op->keys = run_alloc(&s->run_pool, run, nkeys * sizeof *op->keys);
-    memcpy(op->keys, keys, nkeys * sizeof *op->keys);
-    op->nkeys = nkeys;
+    if (nkeys > 0) {
+        op->keys = run_alloc(&s->run_pool, run, nkeys * sizeof *op->keys);
+        memcpy(op->keys, keys, nkeys * sizeof *op->keys);
+        op->nkeys = nkeys;
+    }
     run_append(run, op);
     conn_append(conn, op);
 }
@@ -442,30 +446,41 @@ static bool may_parse(const struct conn *conn)
            conn->in_flight < ROUTE_IN_FLIGHT_MAX;
 }
 
-/* The arguments of an inline command lie in the parser, which soon forgets them. So they move to
- * memory that runs of their own hold. */
-static bool dispatch_inline(struct shard *s, struct conn *conn, struct resp_parser *p)
+/* Runs that are begun from now on hold the connection's input again. */
+static void inline_end(struct route *r)
 {
-    struct route *r = s->route;
+    r->session++;
+    inbuf_release(r->inline_text);
+    r->inline_text = NULL;
+}
+
+/* The arguments of an inline command lie in the parser, which soon forgets them. So they move to
+ * memory that the runs of this and of the next inline commands hold in place of the input. */
+static void inline_keep(struct route *r, struct resp_parser *p, size_t input_bytes)
+{
     size_t bytes = 0;
     for (uint32_t i = 0; i < p->argc; i++) {
         bytes += p->argv[i].len;
     }
-    struct inbuf *text = mem_alloc(sizeof *text + bytes);
-    *text = (struct inbuf){.refs = 1, .cap = bytes};
+    struct inbuf *text = r->inline_text;
+    if (text != NULL && text->cap - text->len < bytes) {
+        inline_end(r);
+        text = NULL;
+    }
+    if (text == NULL) {
+        size_t cap = input_bytes < INLINE_TEXT_BYTES ? input_bytes : INLINE_TEXT_BYTES;
+        cap = cap < bytes ? bytes : cap;
+        text = mem_alloc(sizeof *text + cap);
+        *text = (struct inbuf){.refs = 1, .cap = cap};
+        r->inline_text = text;
+        r->session++; /* what was begun before holds the input */
+    }
     for (uint32_t i = 0; i < p->argc; i++) {
         struct slice *arg = &p->argv[i];
         memcpy(text->data + text->len, arg->ptr, arg->len);
         arg->ptr = text->data + text->len;
         text->len += arg->len;
     }
-    r->session++; /* what was begun before holds other input, and so does what comes behind */
-    r->inline_text = text;
-    bool taken = dispatch(s, conn, p->argv, p->argc);
-    r->inline_text = NULL;
-    r->session++;
-    inbuf_release(text);
-    return taken;
 }
 
 /* Parses and routes a bounded amount of a connection's input. Returns the number of commands;
@@ -499,8 +514,12 @@ static uint32_t take_input(struct shard *s, struct conn *conn, bool *more)
             protocol_error(s, conn, p->error);
             return commands;
         case RESP_COMMAND:
-            if (in.ptr[0] == '*' ? !dispatch(s, conn, p->argv, p->argc)
-                                 : !dispatch_inline(s, conn, p)) {
+            if (in.ptr[0] != '*') {
+                inline_keep(s->route, p, in.len);
+            } else if (s->route->inline_text != NULL) {
+                inline_end(s->route);
+            }
+            if (!dispatch(s, conn, p->argv, p->argc)) {
                 return commands;
             }
             commands++;
@@ -523,6 +542,9 @@ static uint32_t conn_session(struct shard *s, struct conn *conn)
     r->home_queued = conn->in_flight > 0;
     bool idle = conn->in_flight == 0, more;
     uint32_t commands = take_input(s, conn, &more);
+    if (r->inline_text != NULL) {
+        inline_end(r);
+    }
     if (idle && r->targets == 1 && !r->groups) {
         r->last_target->flags |= RUN_FREE; /* run.h I2 */
         if (r->last_target->shard == s->id && !r->home_queued) {
