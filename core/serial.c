@@ -359,10 +359,15 @@ static bool load_string(struct serial_reader *r, enum serial_rdb_type type,
 
 static serial__save *const savers[TYPE_COUNT] = {
     [TYPE_STRING] = save_string,
+    [TYPE_LIST] = serial__save_list,
 };
 
 static serial__load *const loaders[RDB_TYPE_BYTES] = {
     [RDB_STRING] = load_string,
+    [RDB_LIST] = serial__load_list,
+    [RDB_LIST_ZIPLIST] = serial__load_list,
+    [RDB_LIST_QUICKLIST] = serial__load_list,
+    [RDB_LIST_QUICKLIST_2] = serial__load_list,
 };
 
 void serial_value(struct bytes *out, const struct entry *e, const struct settings *settings)
@@ -414,7 +419,9 @@ enum serial_error serial_load_dump(struct slice payload, const struct settings *
 
 void serial_loaded_free(struct serial_loaded *value)
 {
-    assert(value->type == TYPE_STRING); /* what the loaders above make */
+    if (value->object) {
+        entry_value_ops(value->type, value->encoding)->free(value->object);
+    }
     if (value->blob) {
         blob_release(value->blob);
     }
