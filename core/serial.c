@@ -19,6 +19,7 @@
 enum {
     BYTES_CAP_MIN = 64,
     DUMP_VERSION = 10,      /* holds every type of Redis 7.0 */
+    DUMP_VERSION_7_4 = 12,  /* hashes with fields that expire */
     DUMP_VERSION_MAX = 12,  /* read */
     DUMP_FOOTER_BYTES = 10,
     LEN_BYTES_MAX = 9,
@@ -359,10 +360,15 @@ static bool load_string(struct serial_reader *r, enum serial_rdb_type type,
 
 static serial__save *const savers[TYPE_COUNT] = {
     [TYPE_STRING] = save_string,
+    [TYPE_HASH] = serial__save_hash,
 };
 
 static serial__load *const loaders[RDB_TYPE_BYTES] = {
     [RDB_STRING] = load_string,
+    [RDB_HASH] = serial__load_hash,
+    [RDB_HASH_LISTPACK] = serial__load_hash,
+    [RDB_HASH_METADATA] = serial__load_hash,
+    [RDB_HASH_LISTPACK_EX] = serial__load_hash,
 };
 
 void serial_value(struct bytes *out, const struct entry *e, const struct settings *settings)
@@ -375,7 +381,9 @@ void serial_dump(struct bytes *out, const struct entry *e, const struct settings
 {
     const size_t start = out->len;
     serial_value(out, e, settings);
-    const uint16_t version = htole16(DUMP_VERSION);
+    const uint8_t type = (uint8_t)out->data[start];
+    const uint16_t version =
+        htole16(type >= RDB_HASH_METADATA ? DUMP_VERSION_7_4 : DUMP_VERSION);
     bytes_append(out, &version, sizeof version);
     const uint64_t crc = htole64(crc64_update(0, out->data + start, out->len - start));
     bytes_append(out, &crc, sizeof crc);
@@ -414,8 +422,9 @@ enum serial_error serial_load_dump(struct slice payload, const struct settings *
 
 void serial_loaded_free(struct serial_loaded *value)
 {
-    assert(value->type == TYPE_STRING); /* what the loaders above make */
-    if (value->blob) {
+    if (value->type != TYPE_STRING) {
+        entry_value_ops(value->type, value->encoding)->free(value->object);
+    } else if (value->blob) {
         blob_release(value->blob);
     }
     *value = (struct serial_loaded){0};
