@@ -6,6 +6,7 @@
  * huge value costs what a small one costs. */
 #include "core/cmd_generic.h"
 #include "core/hash_value.h"
+#include "core/list.h"
 
 /* --- DEL, UNLINK, EXISTS, TOUCH --- */
 
@@ -192,9 +193,17 @@ static struct entry *copy_hash(struct call *c, const struct key *k, struct entry
     return key_set_object(c, k, present, TYPE_HASH, copy.encoding, copy.object, false);
 }
 
+static struct entry *copy_list(struct call *c, const struct key *k, struct entry *present,
+                               const struct entry *from)
+{
+    const struct list_value copy = list_copy(list_of(from));
+    return key_set_object(c, k, present, TYPE_LIST, copy.encoding, copy.object, false);
+}
+
 static copy_value *const copiers[TYPE_COUNT] = {
     [TYPE_STRING] = copy_string,
     [TYPE_HASH] = copy_hash,
+    [TYPE_LIST] = copy_list,
 };
 
 struct copy_options {

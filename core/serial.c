@@ -361,14 +361,20 @@ static bool load_string(struct serial_reader *r, enum serial_rdb_type type,
 static serial__save *const savers[TYPE_COUNT] = {
     [TYPE_STRING] = save_string,
     [TYPE_HASH] = serial__save_hash,
+    [TYPE_LIST] = serial__save_list,
 };
 
 static serial__load *const loaders[RDB_TYPE_BYTES] = {
     [RDB_STRING] = load_string,
     [RDB_HASH] = serial__load_hash,
+    [RDB_HASH_ZIPLIST] = serial__load_hash,
     [RDB_HASH_LISTPACK] = serial__load_hash,
     [RDB_HASH_METADATA] = serial__load_hash,
     [RDB_HASH_LISTPACK_EX] = serial__load_hash,
+    [RDB_LIST] = serial__load_list,
+    [RDB_LIST_ZIPLIST] = serial__load_list,
+    [RDB_LIST_QUICKLIST] = serial__load_list,
+    [RDB_LIST_QUICKLIST_2] = serial__load_list,
 };
 
 void serial_value(struct bytes *out, const struct entry *e, const struct settings *settings)
@@ -422,10 +428,11 @@ enum serial_error serial_load_dump(struct slice payload, const struct settings *
 
 void serial_loaded_free(struct serial_loaded *value)
 {
-    if (value->type != TYPE_STRING) {
-        entry_value_ops(value->type, value->encoding)->free(value->object);
-    } else if (value->blob) {
+    if (value->blob) {
         blob_release(value->blob);
+    }
+    if (value->object) {
+        entry_value_ops(value->type, value->encoding)->free(value->object);
     }
     *value = (struct serial_loaded){0};
 }

@@ -67,7 +67,7 @@ typedef bool serial__load(struct serial_reader *r, enum serial_rdb_type type,
                           struct serial_loaded *out);
 
 /* --- the types' own files --- */
-serial__save serial__save_hash; /* hash_serial.c */
+serial__save serial__save_hash; /* serial_hash.c */
 serial__load serial__load_hash;
 
 /* --- writing --- */
@@ -83,5 +83,9 @@ const uint8_t *serial__read_bytes(struct serial_reader *r, uint64_t n);
 bool serial__read_len(struct serial_reader *r, uint64_t *len);
 /* A string as a blob (a reference for the caller), or, *blob being NULL, a number. */
 bool serial__read_string(struct serial_reader *r, struct blob **blob, int64_t *number);
+
+/* --- the types that have files of their own (serial_<type>.c) --- */
+serial__save serial__save_list;
+serial__load serial__load_list;
 
 #endif
