@@ -5,6 +5,7 @@
  * lent to whoever runs this (command.h, APART_LEND). Renaming and moving hand the entry over, so a
  * huge value costs what a small one costs. */
 #include "core/cmd_generic.h"
+#include "core/hash_value.h"
 #include "core/list.h"
 
 /* --- DEL, UNLINK, EXISTS, TOUCH --- */
@@ -184,6 +185,14 @@ static struct entry *copy_string(struct call *c, const struct key *k, struct ent
     return key_set_string(c, k, present, value, false);
 }
 
+static struct entry *copy_hash(struct call *c, const struct key *k, struct entry *present,
+                               const struct entry *from)
+{
+    const struct hash_value original = hash_value_of(from);
+    const struct hash_value copy = hash_value_copy(&original);
+    return key_set_object(c, k, present, TYPE_HASH, copy.encoding, copy.object, false);
+}
+
 static struct entry *copy_list(struct call *c, const struct key *k, struct entry *present,
                                const struct entry *from)
 {
@@ -193,6 +202,7 @@ static struct entry *copy_list(struct call *c, const struct key *k, struct entry
 
 static copy_value *const copiers[TYPE_COUNT] = {
     [TYPE_STRING] = copy_string,
+    [TYPE_HASH] = copy_hash,
     [TYPE_LIST] = copy_list,
 };
 

@@ -2,6 +2,7 @@
 #include "core/entry.h"
 
 #include "core/hash.h"
+#include "core/hash_value.h"
 #include "core/list.h"
 #include "core/mem.h"
 #include "core/num.h"
@@ -284,6 +285,9 @@ static const struct value_ops list_nodes_ops = {
 
 static const struct value_ops *const value_ops[TYPE_COUNT][ENC_COUNT] = {
     [TYPE_STRING] = {[ENC_BLOB] = &blob_ops},
+    [TYPE_HASH] = {[ENC_LISTPACK] = &hash_listpack_ops,
+                   [ENC_LISTPACK_EX] = &hash_listpack_ex_ops,
+                   [ENC_TABLE] = &hash_table_ops},
     [TYPE_LIST] = {[ENC_LISTPACK] = &list_listpack_ops, [ENC_QUICKLIST] = &list_nodes_ops},
 };
 
