@@ -14,9 +14,11 @@
 #include "core/mem.h"
 #include "shards/client.h"
 #include "shards/clock.h"
+#include "shards/run.h"
 #include "shards/shard.h"
 #include "shards/text.h"
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -34,7 +36,7 @@ static void describe_flags(const struct conn *conn, char out[16])
         char letter;
     } letters[] = {
         {CONN_MONITOR, 'O'},  {CONN_CLOSE_AFTER_REPLY, 'c'}, {CONN_UNIX, 'U'},
-        {CONN_NO_EVICT, 'e'}, {CONN_NO_TOUCH, 'T'},
+        {CONN_NO_EVICT, 'e'}, {CONN_NO_TOUCH, 'T'},          {CONN_PAUSE_WAIT, 'b'},
     };
     char *p = out;
     for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++) {
@@ -52,6 +54,21 @@ static uint64_t seconds_since(const struct conn *conn, uint64_t then_ns)
 {
     uint64_t now_ns = conn->shard->now_ns;
     return now_ns > then_ns ? (now_ns - then_ns) / 1000000000u : 0;
+}
+
+/* Redis counts the running command as part of the query buffer, and argument for argument. Here
+ * only a command that stalls its connection is seen running by another one, or by itself. */
+static size_t running_bytes(const struct conn *conn)
+{
+    const struct op *op = conn->first_op;
+    if (!(conn->flags & CONN_STALLED) || op == NULL || !(op->flags & OP_BARRIER)) {
+        return 0;
+    }
+    int bytes = snprintf(NULL, 0, "*%u\r\n", op->argc);
+    for (uint32_t i = 0; i < op->argc; i++) {
+        bytes += snprintf(NULL, 0, "$%zu\r\n\r\n", op->argv[i].len) + (int)op->argv[i].len;
+    }
+    return (size_t)bytes;
 }
 
 /* Replies wait in chunks: the first takes the place of the fixed buffer that Redis has (rbs, rbp,
@@ -81,7 +98,7 @@ void client__describe(struct text *t, const struct conn *conn)
         " user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
         conn->id, conn->addr, conn->laddr, conn->sock.fd, name,
         seconds_since(conn, conn->created_ns), seconds_since(conn, conn->active_ns), flags,
-        conn->db, conn_query_bytes(conn), first != NULL ? first->cap : 0,
+        conn->db, conn_query_bytes(conn) + running_bytes(conn), first != NULL ? first->cap : 0,
         first != NULL ? first->len : 0, first != NULL ? first->len : 0, more,
         reply_memory(&conn->out), conn_memory(conn), events,
         conn->last_command != NULL ? conn->last_command->full_name : "NULL", conn->resp, lib_name,

@@ -10,6 +10,7 @@
 #include "shards/config_table.h"
 #include "shards/crash.h"
 #include "shards/latency.h"
+#include "shards/listener.h"
 #include "shards/shard.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -31,7 +32,50 @@ static struct server *server_of(struct call *c)
 struct change {
     config_edit *edit;
     struct config *fresh;
+    bool deaf; /* shard 0 could not listen as the new configuration says */
 };
+
+static void error_of_arg(struct call *c, struct slice name, const char *why)
+{
+    const int len = (int)(name.len < NAME_SHOWN_MAX ? name.len : NAME_SHOWN_MAX);
+    reply_errorf(c->out, "ERR CONFIG SET failed (possibly related to argument '%.*s') - %s", len,
+                 name.ptr, why);
+}
+
+/* What the machine has to agree to, once all values are known to be good. */
+static bool apply_to_process(struct call *c, const struct config *old, const struct config *fresh)
+{
+    if (fresh->maxclients > old->maxclients) {
+        const int64_t fits = config__raise_open_files(fresh, fresh->maxclients);
+        if (fits < fresh->maxclients) {
+            reply_errorf(c->out,
+                         "ERR CONFIG SET failed (possibly related to argument 'maxclients') - The "
+                         "operating system is not able to handle the specified number of clients, "
+                         "try with %lld",
+                         (long long)fits);
+            return false;
+        }
+    }
+    if (fresh->crash_log_enabled != old->crash_log_enabled) {
+        crash_init(fresh->crash_log_enabled);
+    }
+    if (strcmp(fresh->dir, old->dir) != 0 && chdir(fresh->dir) != 0) {
+        error_of_arg(c, slice_str("dir"), strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+/* Takes back what apply_to_process() did. */
+static void process_revert(const struct config *old, const struct config *fresh)
+{
+    if (fresh->crash_log_enabled != old->crash_log_enabled) {
+        crash_init(old->crash_log_enabled);
+    }
+    if (strcmp(fresh->dir, old->dir) != 0 && chdir(old->dir) != 0) {
+        log_warning("Could not go back to the directory %s: %s", old->dir, strerror(errno));
+    }
+}
 
 static void change_part(struct shard *shard, void *ctx)
 {
@@ -66,6 +110,52 @@ static void change_done(struct call *c, void *ctx)
     reply_ok(c->out);
 }
 
+static void discard(struct server *server, struct change *change)
+{
+    config_free(change->fresh);
+    free(change);
+    atomic_flag_clear(&server->config_changing);
+}
+
+/* --- sockets: shard 0 has them, and must succeed before anybody sees the new configuration --- */
+
+static const char *text_of(const struct config *config, const char *name)
+{
+    return config->text[config_find(slice_str(name))];
+}
+
+static bool listens_alike(const struct config *a, const struct config *b)
+{
+    return a->port == b->port && strcmp(text_of(a, "bind"), text_of(b, "bind")) == 0;
+}
+
+static void listen_part(struct shard *shard, void *ctx)
+{
+    struct change *change = ctx;
+    if (shard->id == 0) {
+        change->deaf = !listeners_change(shard->server->listeners, shard, shard->config,
+                                         change->fresh);
+    }
+}
+
+static void listen_done(struct call *c, void *ctx)
+{
+    struct change *change = ctx;
+    struct server *server = server_of(c);
+    const struct config *old = atomic_load(&server->config);
+    if (!change->deaf) {
+        broadcast(c, change_part, change_done, change);
+        return;
+    }
+    if (old->port != change->fresh->port) {
+        error_of_arg(c, slice_str("port"), "Unable to listen on this port. Check server logs.");
+    } else {
+        error_of_arg(c, slice_str("bind"), "Failed to bind to specified addresses.");
+    }
+    process_revert(old, change->fresh);
+    discard(server, change);
+}
+
 static void retry_part(struct shard *shard, void *ctx)
 {
     (void)shard;
@@ -91,14 +181,15 @@ void config_update(struct call *c, config_edit *edit)
         broadcast(c, retry_part, retry_done, change);
         return;
     }
-    change->fresh = config_copy(atomic_load(&server->config));
-    if (edit(c, change->fresh)) {
+    const struct config *old = atomic_load(&server->config);
+    change->fresh = config_copy(old);
+    if (!edit(c, change->fresh)) {
+        discard(server, change);
+    } else if (listens_alike(old, change->fresh)) {
         broadcast(c, change_part, change_done, change);
-        return;
+    } else {
+        broadcast(c, listen_part, listen_done, change);
     }
-    config_free(change->fresh);
-    free(change);
-    atomic_flag_clear(&server->config_changing);
 }
 
 /* --- CONFIG SET ------------------------------------------------------------------------------ */
@@ -106,13 +197,6 @@ void config_update(struct call *c, config_edit *edit)
 static struct slice pair_name(const struct call *c, uint32_t i)
 {
     return c->argv[2 + 2 * i];
-}
-
-static void error_of_arg(struct call *c, struct slice name, const char *why)
-{
-    const int len = (int)(name.len < NAME_SHOWN_MAX ? name.len : NAME_SHOWN_MAX);
-    reply_errorf(c->out, "ERR CONFIG SET failed (possibly related to argument '%.*s') - %s", len,
-                 name.ptr, why);
 }
 
 static bool protected_allowed(const struct call *c, const struct config *config)
@@ -137,7 +221,9 @@ static bool check_names(struct call *c, uint32_t pairs, const struct config *con
     for (uint32_t i = 0; i < pairs; i++) {
         const int row = config_find(pair_name(c, i));
         const unsigned flags = config__rows[row].flags;
-        if (flags & CONFIG_IMMUTABLE) {
+        const bool same = (flags & CONFIG_SAME_OK) &&
+                          slice_is(c->argv[3 + 2 * i], config->text[row]);
+        if ((flags & CONFIG_IMMUTABLE) && !same) {
             error_of_arg(c, pair_name(c, i), "can't set immutable config");
             return false;
         }
@@ -151,30 +237,6 @@ static bool check_names(struct call *c, uint32_t pairs, const struct config *con
                 return false;
             }
         }
-    }
-    return true;
-}
-
-/* What the machine has to agree to, once all values are known to be good. */
-static bool apply_to_process(struct call *c, const struct config *old, const struct config *fresh)
-{
-    if (fresh->maxclients > old->maxclients) {
-        const int64_t fits = config__raise_open_files(fresh, fresh->maxclients);
-        if (fits < fresh->maxclients) {
-            reply_errorf(c->out,
-                         "ERR CONFIG SET failed (possibly related to argument 'maxclients') - The "
-                         "operating system is not able to handle the specified number of clients, "
-                         "try with %lld",
-                         (long long)fits);
-            return false;
-        }
-    }
-    if (fresh->crash_log_enabled != old->crash_log_enabled) {
-        crash_init(fresh->crash_log_enabled);
-    }
-    if (strcmp(fresh->dir, old->dir) != 0 && chdir(fresh->dir) != 0) {
-        error_of_arg(c, slice_str("dir"), strerror(errno));
-        return false;
     }
     return true;
 }
@@ -223,7 +285,7 @@ static void found_put(struct call *c, const struct config *config, struct found 
     *seen = true;
     found->count++;
     reply_bulk(c->out, shown.ptr, shown.len);
-    reply_bulk_str(c->out, config->text[row]);
+    reply_bulk(c->out, config->text[row], config->text_bytes[row]);
 }
 
 static bool has_wildcard(struct slice s)
@@ -284,7 +346,7 @@ static void config_rewrite_command(struct call *c)
         reply_error(c->out, "ERR The server is running without a config file");
         return;
     }
-    const int rc = config_rewrite(config);
+    const int rc = config_rewrite(config, false);
     if (rc != 0) {
         log_warning("CONFIG REWRITE failed: %s", strerror(-rc));
         reply_errorf(c->out, "ERR Rewriting config file: %s", strerror(-rc));

@@ -61,19 +61,18 @@ static void run_select(struct call *c)
 
 /* --- authentication --- */
 
-static const char *password_of(const struct conn *conn)
+/* ptr NULL: none is needed. */
+static struct slice password_of(const struct conn *conn)
 {
-    const char *password = conn->shard->config->requirepass;
-    return password != NULL && password[0] != '\0' ? password : NULL;
+    return conn->shard->config->requirepass;
 }
 
 /* How long it takes says nothing about where the two differ. */
-static bool password_matches(const char *password, struct slice given)
+static bool password_matches(struct slice password, struct slice given)
 {
-    size_t len = strlen(password);
-    unsigned differs = len != given.len;
+    unsigned differs = password.len != given.len;
     for (size_t i = 0; i < given.len; i++) {
-        differs |= (unsigned)(uint8_t)given.ptr[i] ^ (uint8_t)password[i % len];
+        differs |= (unsigned)(uint8_t)given.ptr[i] ^ (uint8_t)password.ptr[i % password.len];
     }
     return differs == 0;
 }
@@ -81,9 +80,9 @@ static bool password_matches(const char *password, struct slice given)
 /* A connection that fails stays what it was. */
 static bool authenticate(struct conn *conn, struct slice user, struct slice given)
 {
-    const char *password = password_of(conn);
+    const struct slice password = password_of(conn);
     if (!slice_equal(user, slice_str("default")) ||
-        (password != NULL && !password_matches(password, given))) {
+        (password.ptr != NULL && !password_matches(password, given))) {
         return false;
     }
     conn->authenticated = true;
@@ -97,7 +96,7 @@ static void run_auth(struct call *c)
         call_error_syntax(c);
         return;
     }
-    if (c->argc == 2 && password_of(conn) == NULL) {
+    if (c->argc == 2 && password_of(conn).ptr == NULL) {
         reply_error(c->out, "ERR AUTH <password> called without any password configured for the "
                             "default user. Are you sure your configuration is correct?");
         return;

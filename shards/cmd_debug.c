@@ -24,6 +24,7 @@
 #include "shards/info.h"
 #include "shards/log.h"
 #include <assert.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -401,6 +402,17 @@ static void digest_done(struct call *c, void *ctx)
     mem_free(d);
 }
 
+static void cmd_debug_config_rewrite(struct call *c)
+{
+    const struct config *config = call_conn(c)->shard->config;
+    const int rc = config->file != NULL ? config_rewrite(config, true) : -ENOENT;
+    if (rc != 0) {
+        reply_errorf(c->out, "ERR CONFIG-REWRITE-FORCE-ALL failed: %s", strerror(-rc));
+        return;
+    }
+    reply_ok(c->out);
+}
+
 static void cmd_debug_digest(struct call *c)
 {
     if (args_fit(c, 2, 2)) {
@@ -501,6 +513,8 @@ static void cmd_debug_help(struct call *c)
         "    Crash by a failed assertion.",
         "CHANGE-REPL-ID",
         "    Take a new replication id.",
+        "CONFIG-REWRITE-FORCE-ALL",
+        "    CONFIG REWRITE with the directives that are at their defaults as well.",
         "DIGEST",
         "    A hex digest of all keys and values.",
         "DIGEST-VALUE <key> [<key> ...]",
@@ -549,6 +563,8 @@ const struct command debug_subcommands[] = {
     {DEBUG_ROW("assert", cmd_debug_assert, -2, ROUTE_HOME, "Crashes by a failed assertion.")},
     {DEBUG_ROW("change-repl-id", cmd_debug_change_replid, -2, ROUTE_BARRIER,
                "Takes a new replication id.")},
+    {DEBUG_ROW("config-rewrite-force-all", cmd_debug_config_rewrite, 2, ROUTE_BARRIER,
+               "Rewrites the configuration file with all directives.")},
     {DEBUG_ROW("digest", cmd_debug_digest, -2, ROUTE_BARRIER,
                "Returns a digest of all keys and values.")},
     {

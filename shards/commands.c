@@ -9,13 +9,14 @@
  *
  * The same hash table holds the subcommands, under their container's id.
  *
- * I1  A slot without command ends a probe: nothing is ever removed.
+ * I1  A slot without command ends a probe: nothing is removed, renaming fills the table anew.
  * I2  At most half of the slots are used.
  */
 #include "shards/commands.h"
 #include "core/mem.h"
 #include "shards/stats.h"
 #include <assert.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 
@@ -55,6 +56,9 @@ static struct slot slots[HASH_SLOTS] __attribute__((aligned(64)));
 static struct command *rows; /* the commands, then subcommands; each row of them ends with NULL */
 static struct command *by_id[STATS_COMMANDS_MAX];
 static unsigned count, ids;
+/* rename-command: the names under which commands are called instead of their own; an empty one: not
+ * at all. Everything but the look-up goes on by a command's own name. */
+static const char *renamed[STATS_COMMANDS_MAX];
 
 /* --- names --- */
 
@@ -108,6 +112,11 @@ static inline uint32_t slot_of(const struct folded *f, uint16_t container)
     return (uint32_t)((h ^ h >> 29) * 0x9e3779b97f4a7c15u >> (64 - HASH_BITS));
 }
 
+static inline const char *called(const struct command *cmd)
+{
+    return renamed[cmd->id] != NULL ? renamed[cmd->id] : cmd->name;
+}
+
 static inline const struct command *find(struct slice name, uint16_t container)
 {
     if (name.len > UINT32_MAX) {
@@ -121,7 +130,7 @@ static inline const struct command *find(struct slice name, uint16_t container)
         }
         if (s->first == f.first && s->last == f.last && s->len == f.len &&
             s->container == container &&
-            (f.len <= EXACT_BYTES || strncasecmp(s->command->name, name.ptr, name.len) == 0)) {
+            (f.len <= EXACT_BYTES || strncasecmp(called(s->command), name.ptr, name.len) == 0)) {
             return s->command;
         }
     }
@@ -165,7 +174,7 @@ static unsigned rows_in(const struct command *array)
 static void insert(const struct command *cmd)
 {
     uint16_t container = cmd->parent != NULL ? cmd->parent->id : NO_CONTAINER;
-    struct slice name = slice_str(cmd->name);
+    struct slice name = slice_str(called(cmd));
     assert(find(name, container) == NULL); /* no command is described twice */
 
     struct folded f = fold(name);
@@ -174,6 +183,16 @@ static void insert(const struct command *cmd)
         i = (i + 1) & (HASH_SLOTS - 1);
     }
     slots[i] = (struct slot){f.first, f.last, cmd, f.len, container};
+}
+
+static void rehash(void)
+{
+    memset(slots, 0, sizeof(slots));
+    for (unsigned id = 0; id < ids; id++) {
+        if (called(by_id[id])[0] != '\0') {
+            insert(by_id[id]);
+        }
+    }
 }
 
 static void add(struct command *cmd, const struct command *parent)
@@ -231,6 +250,30 @@ void commands_init(void)
         next++;
     }
     assert(next == rows + total);
+}
+
+int commands_rename(const char *from, const char *to)
+{
+    const struct command *cmd = commands_find(slice_str(from));
+    if (cmd == NULL) {
+        return -ENOENT;
+    }
+    const char *old = renamed[cmd->id];
+    renamed[cmd->id] = "";
+    rehash();
+    if (to[0] != '\0' && commands_find(slice_str(to)) != NULL) {
+        renamed[cmd->id] = old;
+        rehash();
+        return -EEXIST;
+    }
+    renamed[cmd->id] = to;
+    rehash();
+    return 0;
+}
+
+bool commands_callable(const struct command *cmd)
+{
+    return called(cmd->parent != NULL ? cmd->parent : cmd)[0] != '\0';
 }
 
 unsigned commands_count(void)

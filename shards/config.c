@@ -66,19 +66,19 @@ void config__appendf(struct config_text *t, const char *fmt, ...)
     config__append(t, buf, (size_t)n);
 }
 
-void config__append_quoted(struct config_text *t, const char *s)
+void config__append_quoted(struct config_text *t, const char *s, size_t len)
 {
     config__append_str(t, "\"");
-    for (; *s != '\0'; s++) {
-        const unsigned char ch = (unsigned char)*s;
+    for (size_t i = 0; i < len; i++) {
+        const unsigned char ch = (unsigned char)s[i];
         static const char plain[] = "\n\r\t\a\b", letters[] = "nrtab";
-        const char *special = strchr(plain, ch);
+        const char *special = ch != '\0' ? strchr(plain, ch) : NULL;
         if (ch == '"' || ch == '\\') {
             config__appendf(t, "\\%c", ch);
         } else if (special != NULL) {
             config__appendf(t, "\\%c", letters[special - plain]);
         } else if (ch >= 0x20 && ch < 0x7f) {
-            config__append(t, s, 1);
+            config__append(t, s + i, 1);
         } else {
             config__appendf(t, "\\x%02x", ch);
         }
@@ -97,18 +97,32 @@ const char *const config__class_names[CLIENT_CLASSES] = {"normal", "replica", "p
 
 /* --- life ------------------------------------------------------------------------------------ */
 
-static char **string_field(struct config *c, const struct config_row *row)
-{
-    return (char **)((char *)c + row->offset);
-}
-
 static void relink_string(struct config *c, int row)
 {
     const struct config_row *r = &config__rows[row];
+    const bool unset = (r->flags & CONFIG_EMPTY_IS_NULL) && c->text_bytes[row] == 0;
+    char *text = unset ? NULL : c->text[row];
     if (r->field == CONFIG_FIELD_STRING) {
-        const bool unset = (r->flags & CONFIG_EMPTY_IS_NULL) && c->text[row][0] == '\0';
-        *string_field(c, r) = unset ? NULL : c->text[row];
+        *(char **)((char *)c + r->offset) = text;
+    } else if (r->field == CONFIG_FIELD_SLICE) {
+        *(struct slice *)((char *)c + r->offset) = slice_of(text, c->text_bytes[row]);
     }
+}
+
+/* Takes over text. */
+static void set_text(struct config *c, int row, char *text, size_t len)
+{
+    free(c->text[row]);
+    c->text[row] = text;
+    c->text_bytes[row] = len;
+    relink_string(c, row);
+}
+
+static char *copy_bytes(const char *s, size_t len)
+{
+    char *copy = config__alloc(len + 1);
+    memcpy(copy, s, len);
+    return copy;
 }
 
 struct config *config_new(void)
@@ -116,6 +130,7 @@ struct config *config_new(void)
     struct config *c = config__alloc(sizeof(*c));
     const int rows = config__row_count();
     c->text = config__alloc(sizeof(char *) * (size_t)rows);
+    c->text_bytes = config__alloc(sizeof(size_t) * (size_t)rows);
     c->core.active_expire = true;
     c->initial = true;
 
@@ -146,9 +161,9 @@ struct config *config_copy(const struct config *c)
     copy->initial = false;
 
     copy->text = config__alloc(sizeof(char *) * (size_t)rows);
+    copy->text_bytes = config__alloc(sizeof(size_t) * (size_t)rows);
     for (int i = 0; i < rows; i++) {
-        copy->text[i] = config__strdup(c->text[i]);
-        relink_string(copy, i);
+        set_text(copy, i, copy_bytes(c->text[i], c->text_bytes[i]), c->text_bytes[i]);
     }
     for (int i = 0; i < c->bind_count; i++) {
         copy->bind[i] = config__strdup(c->bind[i]);
@@ -171,6 +186,7 @@ void config_free(struct config *c)
         free(c->text[i]);
     }
     free(c->text);
+    free(c->text_bytes);
     for (int i = 0; i < c->bind_count; i++) {
         free(c->bind[i]);
     }
@@ -217,6 +233,7 @@ static void store_number(struct config *c, const struct config_row *row, int64_t
         break;
     case CONFIG_NO_FIELD:
     case CONFIG_FIELD_STRING:
+    case CONFIG_FIELD_SLICE:
         break;
     }
 }
@@ -405,10 +422,14 @@ bool config__set(struct config *c, int index, int argc, char **argv, char err[CO
     if (text == NULL) {
         return false;
     }
-    free(c->text[index]);
-    c->text[index] = text;
-    relink_string(c, index);
+    set_text(c, index, text, strlen(text));
     return true;
+}
+
+void config__set_binary(struct config *c, int row, const char *value, size_t len)
+{
+    assert(config__rows[row].flags & CONFIG_BINARY);
+    set_text(c, row, copy_bytes(value, len), len);
 }
 
 /* CONFIG SET gives several arguments as one value; single spaces separate them, none quote. */
@@ -439,12 +460,15 @@ bool config_set(struct config *c, struct slice name, struct slice value,
         snprintf(err, CONFIG_ERR_BYTES, "unknown directive");
         return false;
     }
+    if (config__rows[row].flags & CONFIG_BINARY) {
+        config__set_binary(c, row, value.ptr, value.len);
+        return true;
+    }
     if (memchr(value.ptr, '\0', value.len) != NULL) {
         snprintf(err, CONFIG_ERR_BYTES, "argument contains a zero byte");
         return false;
     }
-    char *text = config__alloc(value.len + 1);
-    memcpy(text, value.ptr, value.len);
+    char *text = copy_bytes(value.ptr, value.len);
 
     bool ok;
     if (config__rows[row].flags & CONFIG_MULTI_ARG) {

@@ -53,7 +53,7 @@ struct config {
     char *unixsocket;         /* NULL: none */
     int unixsocketperm;
     bool protected_mode;
-    char *requirepass;        /* NULL: none */
+    struct slice requirepass; /* ptr NULL: none; may hold zero bytes */
 
     /* clients */
     int64_t client_query_buffer_limit;
@@ -83,8 +83,9 @@ struct config {
     int rename_count;
 
     /* every directive as text, by its index in the table: what CONFIG GET prints, and what CONFIG
-     * REWRITE compares with the defaults */
+     * REWRITE compares with the defaults. Only passwords may hold zero bytes. */
     char **text;
+    size_t *text_bytes;
     char *file; /* absolute path of the configuration file, NULL when there is none */
 
     bool loading_, save_loaded_; /* within config_load() */
@@ -131,7 +132,8 @@ bool config_is_sensitive(struct slice name);
 const char *config_policy_name(enum maxmemory_policy policy);
 
 /* Rewrites c->file: comments and order stay, changed directives change in place, new ones are
- * appended. Atomic. Blocks on the disk. Returns 0 or a negative errno. */
-int config_rewrite(const struct config *c);
+ * appended; with all, those at their defaults too. Atomic. Blocks on the disk. Returns 0 or a
+ * negative errno. */
+int config_rewrite(const struct config *c, bool all);
 
 #endif

@@ -111,10 +111,11 @@ char **config__split(const char *line, int *argc)
         while (is_blank(*p)) {
             p++;
         }
+        argv[*argc] = out;
         if (*p == '\0') {
             return argv;
         }
-        argv[(*argc)++] = out;
+        (*argc)++;
         p = split_word(p, &out);
         if (p == NULL) {
             free(argv);
@@ -176,6 +177,10 @@ static bool load_row(struct config *c, int row, int argc, char **argv, char why[
     if (!multi && argc != 1) {
         snprintf(why, CONFIG_ERR_BYTES, "wrong number of arguments");
         return false;
+    }
+    if (config__rows[row].flags & CONFIG_BINARY) {
+        config__set_binary(c, row, argv[0], (size_t)(argv[1] - argv[0]) - 1);
+        return true;
     }
     if (multi && argc == 1 && argv[0][0] != '\0') {
         /* One argument that holds several: "--save '60 1'". */
@@ -442,7 +447,7 @@ char *config_lines_of_args(int argc, char **argv, bool *from_stdin)
                 wants_value = false; /* takes none */
             }
         } else {
-            config__append_quoted(&t, argv[i]);
+            config__append_quoted(&t, argv[i], strlen(argv[i]));
             config__append_str(&t, " ");
             wants_value = false;
         }

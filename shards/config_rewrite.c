@@ -28,6 +28,7 @@ struct rewrite {
     struct line *lines;
     size_t count, cap;
     bool marked;
+    bool all; /* directives at their defaults as well */
 };
 
 static void add_line(struct rewrite *rw, char *text, int row)
@@ -191,7 +192,8 @@ static void put_output_limits(struct rewrite *rw, int row, const char *value)
                 changed |= strcmp(words[j], initial[class * CLASS_WORDS + j]) != 0;
             }
             if (changed == wants_changed) {
-                put_line(rw, row, format_group(r, words, config__class_names[class]), changed);
+                put_line(rw, row, format_group(r, words, config__class_names[class]),
+                         changed || rw->all);
             }
         }
     }
@@ -199,10 +201,11 @@ static void put_output_limits(struct rewrite *rw, int row, const char *value)
     free(initial);
 }
 
-static void put_row(struct rewrite *rw, int row, const char *value)
+static void put_row(struct rewrite *rw, int row, const char *value, size_t len)
 {
     const struct config_row *r = &config__rows[row];
-    const bool changed = strcmp(value, r->initial) != 0;
+    const bool changed =
+        rw->all || len != strlen(r->initial) || memcmp(value, r->initial, len) != 0;
     struct config_text t = {0};
 
     if (strcmp(r->name, "save") == 0 && value[0] != '\0') {
@@ -213,15 +216,15 @@ static void put_row(struct rewrite *rw, int row, const char *value)
         put_output_limits(rw, row, value);
         return;
     }
-    if (value[0] == '\0' && ((r->flags & CONFIG_EMPTY_IS_NULL) || r->special == config__replicaof)) {
+    if (len == 0 && ((r->flags & CONFIG_EMPTY_IS_NULL) || r->special == config__replicaof)) {
         return; /* unset: its lines go */
     }
     config__appendf(&t, "%s ", r->name);
     if ((r->flags & CONFIG_MEMORY) && strchr(value, '%') == NULL) {
         append_memory(&t, value);
-    } else if (value[0] == '\0' || r->type == CONFIG_STRING ||
+    } else if (len == 0 || r->type == CONFIG_STRING ||
                (r->type == CONFIG_SPECIAL && !(r->flags & CONFIG_MULTI_ARG))) {
-        config__append_quoted(&t, value);
+        config__append_quoted(&t, value, len);
     } else {
         config__append_str(&t, value);
     }
@@ -300,13 +303,13 @@ static int replace_file(const char *path, const char *data, size_t len)
     return sync_folder_of(path);
 }
 
-int config_rewrite(const struct config *c)
+int config_rewrite(const struct config *c, bool all)
 {
-    struct rewrite rw = {0};
+    struct rewrite rw = {.all = all};
     int rc = read_old(&rw, c->file);
     if (rc == 0) {
         for (int i = 0; i < config__row_count(); i++) {
-            put_row(&rw, i, c->text[i]);
+            put_row(&rw, i, c->text[i], c->text_bytes[i]);
         }
         size_t len;
         char *data = glue(&rw, &len);

@@ -5,8 +5,8 @@
  * checked, kept and printed, and does nothing here yet. Defaults are text like any value, and go
  * through the same checks when a struct config is made (config_new), so a wrong one cannot hide.
  *
- * Differences from Redis: port and bind cannot be changed while running; databases is bounded by
- * DATABASES_MAX; aclfile must be empty, since a server that ignored it would stand open.
+ * Differences from Redis: databases is bounded by DATABASES_MAX; aclfile must be empty, since a
+ * server that ignored it would stand open.
  */
 #include "core/keyspace.h"
 #include "shards/config_table.h"
@@ -152,7 +152,8 @@ static bool check_title(const char *text, int64_t value, char err[CONFIG_ERR_BYT
 
 /* clang-format off */
 #define FIELD_OF(x) _Generic((x), bool: CONFIG_FIELD_BOOL, int: CONFIG_FIELD_INT, \
-    unsigned: CONFIG_FIELD_INT, int64_t: CONFIG_FIELD_INT64, char *: CONFIG_FIELD_STRING)
+    unsigned: CONFIG_FIELD_INT, int64_t: CONFIG_FIELD_INT64, char *: CONFIG_FIELD_STRING, \
+    struct slice: CONFIG_FIELD_SLICE)
 #define AT(member) \
     .offset = offsetof(struct config, member), .field = FIELD_OF(((struct config *)0)->member)
 #define BOOL(name_, alias_, flags_, initial_, ...) \
@@ -173,14 +174,13 @@ static bool check_title(const char *text, int64_t value, char err[CONFIG_ERR_BYT
 
 const struct config_row config__rows[] = {
     /* --- our own --- */
-    SPECIAL("shards", NULL, CONFIG_IMMUTABLE | CONFIG_ACTS, config__shards, "auto"),
-    BOOL("shard-pinning", NULL, CONFIG_IMMUTABLE, "yes", AT(shard_pinning)),
-    ENUM("io-backend", CONFIG_IMMUTABLE, io_backends, "auto", AT(io_backend)),
+    SPECIAL("shards", NULL, CONFIG_IMMUTABLE | CONFIG_SAME_OK | CONFIG_ACTS, config__shards, "auto"),
+    BOOL("shard-pinning", NULL, CONFIG_IMMUTABLE | CONFIG_SAME_OK, "yes", AT(shard_pinning)),
+    ENUM("io-backend", CONFIG_IMMUTABLE | CONFIG_SAME_OK, io_backends, "auto", AT(io_backend)),
 
     /* --- network --- */
-    SPECIAL("bind", NULL, CONFIG_IMMUTABLE | CONFIG_MULTI_ARG | CONFIG_ACTS, config__bind,
-         "* -::*"),
-    INT("port", NULL, CONFIG_IMMUTABLE, 0, 65535, "6379", AT(port)),
+    SPECIAL("bind", NULL, CONFIG_MULTI_ARG | CONFIG_ACTS, config__bind, "* -::*"),
+    INT("port", NULL, 0, 0, 65535, "6379", AT(port)),
     TEXT("bind-source-addr", NULL, CONFIG_EMPTY_IS_NULL, ""),
     BOOL("protected-mode", NULL, 0, "yes", AT(protected_mode)),
     INT("tcp-backlog", NULL, CONFIG_IMMUTABLE, 0, INT_MAX, "511", AT(tcp_backlog)),
@@ -217,7 +217,8 @@ const struct config_row config__rows[] = {
     TEXT("tls-ciphersuites", NULL, CONFIG_EMPTY_IS_NULL, ""),
 
     /* --- security --- */
-    TEXT("requirepass", NULL, CONFIG_EMPTY_IS_NULL | CONFIG_SENSITIVE, "", AT(requirepass)),
+    TEXT("requirepass", NULL, CONFIG_EMPTY_IS_NULL | CONFIG_SENSITIVE | CONFIG_BINARY, "",
+         AT(requirepass)),
     TEXT("aclfile", NULL, CONFIG_IMMUTABLE, "", .check = check_aclfile),
     INT("acllog-max-len", NULL, 0, 0, LONG_MAX, "128"),
     ENUM("acl-pubsub-default", 0, acl_pubsub, "resetchannels"),
@@ -370,7 +371,7 @@ const struct config_row config__rows[] = {
     /* --- replication --- */
     SPECIAL("replicaof", "slaveof", CONFIG_IMMUTABLE | CONFIG_MULTI_ARG, config__replicaof, ""),
     TEXT("masteruser", NULL, CONFIG_EMPTY_IS_NULL | CONFIG_SENSITIVE, ""),
-    TEXT("masterauth", NULL, CONFIG_EMPTY_IS_NULL | CONFIG_SENSITIVE, ""),
+    TEXT("masterauth", NULL, CONFIG_EMPTY_IS_NULL | CONFIG_SENSITIVE | CONFIG_BINARY, ""),
     BOOL("replica-serve-stale-data", "slave-serve-stale-data", 0, "yes"),
     BOOL("replica-read-only", "slave-read-only", 0, "yes"),
     BOOL("replica-ignore-maxmemory", "slave-ignore-maxmemory", 0, "yes"),

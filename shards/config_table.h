@@ -25,6 +25,8 @@ enum config_flag {
     CONFIG_OCTAL = 1 << 9,
     CONFIG_UNSIGNED = 1 << 10,     /* a negative number is a very large one to the range check */
     CONFIG_ACTS = 1 << 11,         /* special ones that have an effect here */
+    CONFIG_BINARY = 1 << 12,       /* strings: may hold zero bytes */
+    CONFIG_SAME_OK = 1 << 13,      /* immutable, but CONFIG SET to the value in force is no error */
 };
 
 enum config_field {
@@ -32,7 +34,8 @@ enum config_field {
     CONFIG_FIELD_BOOL,
     CONFIG_FIELD_INT,
     CONFIG_FIELD_INT64,
-    CONFIG_FIELD_STRING
+    CONFIG_FIELD_STRING,
+    CONFIG_FIELD_SLICE
 };
 
 struct config_enum {
@@ -64,12 +67,15 @@ int config__row_count(void);
 
 /* Sets row by its arguments (one, unless CONFIG_MULTI_ARG). */
 bool config__set(struct config *c, int row, int argc, char **argv, char err[CONFIG_ERR_BYTES]);
+/* The same for a CONFIG_BINARY row. */
+void config__set_binary(struct config *c, int row, const char *value, size_t len);
 bool config__acts(const struct config_row *row);
 const char *config__enum_name(const struct config_enum *values, int value);
 
 /* Splits a line as Redis splits inline commands and configuration lines: blanks separate,
  * "…" with \n \r \t \b \a \xHH and \", '…' with \'. NULL when quotes do not balance. The
- * result and its strings are one allocation for free(). */
+ * result and its strings are one allocation for free(). The words lie behind each other and
+ * argv[argc] is their end: word i has argv[i + 1] - argv[i] - 1 bytes. */
 char **config__split(const char *line, int *argc);
 /* Reads a whole file; NULL and errno on failure. */
 char *config__read_file(const char *path, size_t *len);
@@ -84,7 +90,7 @@ void config__append_str(struct config_text *t, const char *s);
 void config__appendf(struct config_text *t, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* In double quotes, such that config__split() gives the same bytes back. */
-void config__append_quoted(struct config_text *t, const char *s);
+void config__append_quoted(struct config_text *t, const char *s, size_t len);
 char *config__take(struct config_text *t); /* never NULL */
 
 void *config__alloc(size_t bytes); /* ends the process when memory is out */

@@ -11,6 +11,7 @@
 enum {
     INBUF_MIN_BYTES = 4096,
     INPUT_PAUSE_BYTES = 1 << 20, /* input that waits behind a stalled connection */
+    OUTPUT_NO_AUTH_BYTES = REPLY_LARGE_CHUNK + 1024,
 };
 
 /* --- input ----------------------------------------------------------------------------------- */
@@ -189,6 +190,9 @@ static bool output_over_limit(struct conn *conn)
 {
     struct shard *s = conn->shard;
     const struct output_limit *limit = &s->config->output_limit[conn_class(conn)];
+    if (conn->out.total_bytes > OUTPUT_NO_AUTH_BYTES && !conn_authenticated(conn)) {
+        return true; /* who has no business here shall not make us keep replies */
+    }
     if (limit->hard_bytes == 0 && limit->soft_bytes == 0) {
         return false;
     }
@@ -230,6 +234,9 @@ void conn_output_ready(struct conn *conn)
 
 static void flush_one(struct conn *conn)
 {
+    if (conn->out.total_bytes > REPLY_LARGE_CHUNK) {
+        check_output_limit(conn); /* also while the client does not take what is under way */
+    }
     if ((conn->flags & CONN_CLOSING) || io_sock_sending(&conn->sock)) {
         return;
     }
@@ -237,9 +244,6 @@ static void flush_one(struct conn *conn)
         struct iovec iov[IO_IOV_MAX];
         int n = reply_iovec(&conn->out, iov, IO_IOV_MAX);
         io_sock_send(&conn->sock, iov, n);
-        if (conn->out.total_bytes > REPLY_LARGE_CHUNK) {
-            check_output_limit(conn);
-        }
     } else if (conn->in_flight == 0 && (conn->flags & CONN_CLOSE_AFTER_REPLY)) {
         conn_close(conn, false);
     }
@@ -372,7 +376,7 @@ void conn_accept(struct shard *s, int fd, bool unix_socket)
     conn->id = atomic_fetch_add_explicit(&s->server->next_client_id, 1, memory_order_relaxed) + 1;
     conn->flags = unix_socket ? CONN_UNIX : 0;
     conn->resp = 2;
-    conn->authenticated = s->config->requirepass == NULL;
+    conn->authenticated = s->config->requirepass.ptr == NULL;
     conn->reply_mode = CONN_REPLY_ON;
     conn->created_ns = conn->active_ns = s->now_ns;
     const char *path = unix_socket ? s->config->unixsocket : NULL;
@@ -417,6 +421,18 @@ static void flush_remove(struct conn *conn)
     conn->flags &= ~(uint32_t)CONN_FLUSH;
 }
 
+void conn_pause(struct conn *conn)
+{
+    conn->flags |= CONN_PAUSE_WAIT;
+    atomic_fetch_add_explicit(&conn->shard->server->paused_clients, 1, memory_order_relaxed);
+}
+
+static void pause_end(struct conn *conn)
+{
+    conn->flags &= ~(uint32_t)CONN_PAUSE_WAIT;
+    atomic_fetch_sub_explicit(&conn->shard->server->paused_clients, 1, memory_order_relaxed);
+}
+
 void conn_close(struct conn *conn, bool after_reply)
 {
     struct shard *s = conn->shard;
@@ -434,6 +450,9 @@ void conn_close(struct conn *conn, bool after_reply)
     }
     if (conn->flags & CONN_FLUSH) {
         flush_remove(conn);
+    }
+    if (conn->flags & CONN_PAUSE_WAIT) {
+        pause_end(conn);
     }
     monitor_stop(conn);
     atomic_fetch_sub_explicit(&s->server->clients, 1, memory_order_relaxed);
@@ -470,7 +489,7 @@ static void conn_release(struct conn *conn)
 
 bool conn_authenticated(const struct conn *conn)
 {
-    return conn->authenticated || conn->shard->config->requirepass == NULL;
+    return conn->authenticated || conn->shard->config->requirepass.ptr == NULL;
 }
 
 enum client_class conn_class(const struct conn *conn)
@@ -509,7 +528,7 @@ void conn_pause_changed(struct shard *s)
 {
     for (struct conn *conn = s->conns; conn != NULL; conn = conn->next) {
         if (conn->flags & CONN_PAUSE_WAIT) {
-            conn->flags &= ~(uint32_t)CONN_PAUSE_WAIT;
+            pause_end(conn);
             conn_make_ready(conn);
         }
     }

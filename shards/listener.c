@@ -14,10 +14,16 @@ struct listener {
 };
 
 struct listeners {
+    struct listener tcp[CONFIG_BINDS_MAX];
+    int tcp_count;
+    struct listener unix_;
+    char *unix_path; /* NULL: no unix socket */
+};
+
+/* Sockets that are bound and not in use yet. */
+struct sockets {
+    int fd[CONFIG_BINDS_MAX];
     int count;
-    bool started;
-    char *unix_path;
-    struct listener at[CONFIG_BINDS_MAX + 1];
 };
 
 static bool unavailable(int err)
@@ -26,27 +32,38 @@ static bool unavailable(int err)
            err == -EPFNOSUPPORT;
 }
 
-static bool open_tcp(struct listeners *l, const struct config *config, int *bound_port)
+/* All of the configuration's addresses, or none and false. */
+static bool open_tcp(const struct config *config, struct sockets *out)
 {
-    for (int i = 0; i < config->bind_count; i++) {
+    out->count = 0;
+    for (int i = 0; config->port != 0 && i < config->bind_count; i++) {
         const char *address = config->bind[i];
         bool optional = address[0] == '-';
         char err[NET_ERR_BYTES];
         address += optional;
         int fd = net_listen_tcp(address, (uint16_t)config->port, config->tcp_backlog, err);
-        if (fd < 0) {
-            if (optional && unavailable(fd)) {
-                continue;
-            }
+        if (fd >= 0) {
+            out->fd[out->count++] = fd;
+        } else if (!optional || !unavailable(fd)) {
             log_warning("Warning: Could not create server TCP listening socket %s:%d: %s", address,
                         config->port, err);
-            log_warning("Failed listening on port %d (tcp), aborting.", config->port);
+            while (out->count > 0) {
+                close(out->fd[--out->count]);
+            }
             return false;
         }
-        l->at[l->count++].fd = fd;
-        *bound_port = config->port;
     }
     return true;
+}
+
+static void use_tcp(struct listeners *l, struct server *server, const struct config *config,
+                    const struct sockets *sockets)
+{
+    l->tcp_count = sockets->count;
+    for (int i = 0; i < sockets->count; i++) {
+        l->tcp[i] = (struct listener){.fd = sockets->fd[i]};
+    }
+    server->listen_port = sockets->count > 0 ? config->port : 0;
 }
 
 static bool open_unix(struct listeners *l, const struct config *config)
@@ -58,21 +75,23 @@ static bool open_unix(struct listeners *l, const struct config *config)
         log_warning("Failed opening Unix socket: %s: %s", config->unixsocket, err);
         return false;
     }
-    l->at[l->count].unix_socket = true;
-    l->at[l->count++].fd = fd;
+    l->unix_ = (struct listener){.fd = fd, .unix_socket = true};
     l->unix_path = strdup(config->unixsocket);
     return true;
 }
 
-struct listeners *listeners_open(const struct config *config, int *bound_port)
+struct listeners *listeners_open(const struct config *config, struct server *server)
 {
     struct listeners *l = mem_alloc_zero(sizeof *l);
-    *bound_port = 0;
-    bool ok = config->port == 0 || open_tcp(l, config, bound_port);
-    if (ok && config->unixsocket != NULL) {
-        ok = open_unix(l, config);
+    struct sockets tcp;
+    bool ok = open_tcp(config, &tcp);
+    if (ok) {
+        use_tcp(l, server, config, &tcp);
+        ok = config->unixsocket == NULL || open_unix(l, config);
+    } else {
+        log_warning("Failed listening on port %d (tcp), aborting.", config->port);
     }
-    if (ok && l->count == 0) {
+    if (ok && l->tcp_count == 0 && l->unix_path == NULL) {
         log_warning("Configured to not listen anywhere, exiting.");
         ok = false;
     }
@@ -83,21 +102,74 @@ struct listeners *listeners_open(const struct config *config, int *bound_port)
     return l;
 }
 
+static void start(struct listener *l, struct shard *shard)
+{
+    l->shard = shard;
+    int rc = io_listen(shard->io, &l->io, l->fd);
+    if (rc < 0) {
+        log_warning("Could not accept connections on a listening socket: %s", strerror(-rc));
+    }
+}
+
+static void start_tcp(struct listeners *l, struct shard *shard)
+{
+    for (int i = 0; i < l->tcp_count; i++) {
+        start(&l->tcp[i], shard);
+    }
+}
+
 void listeners_start(struct listeners *l, struct shard *shard)
 {
-    l->started = true;
-    for (int i = 0; i < l->count; i++) {
-        l->at[i].shard = shard;
-        io_listen(shard->io, &l->at[i].io, l->at[i].fd);
+    start_tcp(l, shard);
+    if (l->unix_path != NULL) {
+        start(&l->unix_, shard);
     }
+}
+
+/* The kernel may hold on to a socket until it has heard that accepting is over, so closing alone
+ * would leave it open to clients for a moment. */
+static void stop_tcp(struct listeners *l, struct shard *shard)
+{
+    for (int i = 0; i < l->tcp_count; i++) {
+        io_unlisten(shard->io, &l->tcp[i].io);
+        shutdown(l->tcp[i].fd, SHUT_RDWR);
+        close(l->tcp[i].fd);
+    }
+    l->tcp_count = 0;
+}
+
+bool listeners_change(struct listeners *l, struct shard *shard, const struct config *old,
+                      const struct config *fresh)
+{
+    /* On another port both sets can exist at once; on the same one they are in each other's way. */
+    const bool at_once = old->port != fresh->port;
+    struct sockets tcp;
+    if (!at_once) {
+        stop_tcp(l, shard);
+    }
+    bool ok = open_tcp(fresh, &tcp);
+    if (at_once && ok) {
+        stop_tcp(l, shard);
+    }
+    if (ok) {
+        use_tcp(l, shard->server, fresh, &tcp);
+        start_tcp(l, shard);
+    } else if (!at_once && open_tcp(old, &tcp)) {
+        use_tcp(l, shard->server, old, &tcp);
+        start_tcp(l, shard);
+    }
+    return ok;
 }
 
 void listeners_close(struct listeners *l)
 {
-    for (int i = 0; i < l->count; i++) {
-        close(l->at[i].fd);
+    for (int i = 0; i < l->tcp_count; i++) {
+        shutdown(l->tcp[i].fd, SHUT_RDWR); /* as in stop_tcp(): the ring outlives the process a bit */
+        close(l->tcp[i].fd);
     }
     if (l->unix_path != NULL) {
+        shutdown(l->unix_.fd, SHUT_RDWR);
+        close(l->unix_.fd);
         unlink(l->unix_path);
         free(l->unix_path);
     }
@@ -149,7 +221,7 @@ void listener_accepted(struct io_listener *io, int fd)
         refuse(s, fd, "-ERR max number of clients reached\r\n");
         return;
     }
-    if (s->config->protected_mode && s->config->requirepass == NULL && !l->unix_socket &&
+    if (s->config->protected_mode && s->config->requirepass.ptr == NULL && !l->unix_socket &&
         !net_peer_is_loopback(fd)) {
         refuse(s, fd,
                "-DENIED Ashlar is running in protected mode because protected mode is enabled and "

@@ -72,7 +72,7 @@ static int run(struct config *config, const char *executable)
     struct server *server = server_new(config, executable);
     described = server;
     crash_set_describer(describe_shards);
-    server->listeners = listeners_open(config, &server->listen_port);
+    server->listeners = listeners_open(config, server);
     if (server->listeners == NULL) {
         return 1;
     }
@@ -90,6 +90,24 @@ static int run(struct config *config, const char *executable)
     }
     log_warning("Ashlar is now ready to exit, bye bye...");
     return atomic_load(&server->exit_code);
+}
+
+static bool rename_commands(const struct config *config)
+{
+    for (int i = 0; i < config->rename_count; i++) {
+        const struct config_rename *r = &config->renames[i];
+        const int err = commands_rename(r->from, r->to);
+        if (err != 0) {
+            fprintf(stderr,
+                    "\n*** FATAL CONFIG FILE ERROR (Ashlar " ASHLAR_VERSION ") ***\n"
+                    ">>> 'rename-command %s %s'\n%s\n",
+                    r->from, r->to,
+                    err == -ENOENT ? "No such command in rename-command"
+                                   : "Target command name already exists");
+            return false;
+        }
+    }
+    return true;
 }
 
 int main(int argc, char **argv)
@@ -114,6 +132,9 @@ int main(int argc, char **argv)
     crash_init(config->crash_log_enabled);
     clock_init();
     commands_init();
+    if (!rename_commands(config)) {
+        return 1;
+    }
     log_notice("oO0OoO0OoO0Oo Ashlar is starting oO0OoO0OoO0Oo. PID: %d", (int)getpid());
     config_warnings(config);
     if (config_fit_open_files(config) != 0) {

@@ -30,7 +30,7 @@ struct server {
     unsigned shard_count;
     struct shard *shards[SHARDS_MAX];
     const char *io_backend_name;
-    int listen_port; /* really bound */
+    _Atomic int listen_port; /* really bound; shard 0 writes */
     struct info *info; /* rates and what else INFO remembers; set by info_create() */
     struct listeners *listeners; /* shard 0's once it has started */
 
@@ -53,6 +53,7 @@ struct server {
     _Alignas(64) _Atomic uint64_t next_client_id;
     _Atomic int64_t clients;             /* connections now */
     _Atomic int64_t shard_clients[SHARDS_MAX]; /* … at home on each shard: the acceptor's choice */
+    _Atomic int64_t paused_clients;      /* those whose next command CLIENT PAUSE holds */
     _Atomic uint64_t connections, rejected_connections;
     _Atomic uint64_t slowlog_next_id;
     _Atomic int32_t monitors;            /* connections in MONITOR */

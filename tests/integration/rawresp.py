@@ -7,9 +7,17 @@ A reply is a pair of its type character and its value: ('+', 'OK'), ('-', 'ERR â
 import socket
 
 
+def encode(args):
+    words = [a if isinstance(a, bytes) else str(a).encode() for a in args]
+    parts = [b"*%d\r\n" % len(words)]
+    parts += [b"$%d\r\n%s\r\n" % (len(w), w) for w in words]
+    return b"".join(parts)
+
+
 class Raw:
     def __init__(self, port, resp=2):
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = self.sock.makefile("rb")
         if resp == 3:
             self.call("HELLO", "3")
@@ -25,10 +33,13 @@ class Raw:
         self.close()
 
     def send(self, *args):
-        words = [a if isinstance(a, bytes) else str(a).encode() for a in args]
-        parts = [b"*%d\r\n" % len(words)]
-        parts += [b"$%d\r\n%s\r\n" % (len(w), w) for w in words]
-        self.sock.sendall(b"".join(parts))
+        self.sock.sendall(encode(args))
+
+    def pipeline(self, commands):
+        """All of them in one go, and their replies."""
+        commands = list(commands)
+        self.sock.sendall(b"".join(encode(c) for c in commands))
+        return [self.read() for _ in commands]
 
     def call(self, *args):
         self.send(*args)

@@ -18,7 +18,9 @@
  *   echo  pipelines of numbered commands of all kinds   replies in order
  *
  * --canary sends the two commands of each pair the other way round, so that violations must be
- * found: a test of the test. Exit 0: none; 1: violations; 2: trouble.
+ * found: a test of the test. A server that runs what arrives together without a break would hide
+ * them; so canaries send their pipelines in small pieces with pauses of random length.
+ * Exit 0: none; 1: violations; 2: trouble.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -32,7 +34,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ACTORS_MAX = 4, PAIRS = 256, REPLIES_MAX = PAIRS * 12 + 16, OUT_BYTES = 1 << 20, MSET_KEYS = 10 };
+enum { ACTORS_MAX = 4, PAIRS = 256, REPLIES_MAX = PAIRS * 12 + 16, OUT_BYTES = 1 << 20, MSET_KEYS = 10,
+       CANARY_PIECES = 128, CANARY_PAUSE_US = 60 };
 
 struct actor {
     int fd, id;
@@ -160,15 +163,35 @@ static int read_reply(struct actor *a, int at)
     exit(2);
 }
 
-static void write_all(struct actor *a)
+static void write_some(struct actor *a, size_t from, size_t to)
 {
-    size_t at = 0;
-    while (at < a->out_len) {
-        ssize_t n = write(a->fd, a->out + at, a->out_len - at);
+    while (from < to) {
+        ssize_t n = write(a->fd, a->out + from, to - from);
         if (n <= 0) {
             trouble("litmus: write");
         }
-        at += (size_t)n;
+        from += (size_t)n;
+    }
+}
+
+static void write_all(struct actor *a)
+{
+    write_some(a, 0, a->out_len);
+}
+
+/* About as many pieces for a short pipeline as for a long one, so that the actors keep abreast. */
+static void write_pieces(struct actor *a, unsigned *state)
+{
+    size_t mean = a->out_len / CANARY_PIECES + 1, at = 0;
+    while (at < a->out_len) {
+        size_t piece = 1 + (size_t)rand_r(state) % (2 * mean);
+        if (piece > a->out_len - at) {
+            piece = a->out_len - at;
+        }
+        write_some(a, at, at + piece);
+        at += piece;
+        struct timespec pause = {.tv_nsec = rand_r(state) % (2 * CANARY_PAUSE_US * 1000)};
+        nanosleep(&pause, NULL);
     }
 }
 
@@ -460,7 +483,11 @@ static void *act(void *arg)
             return NULL;
         }
         jitter(&state);
-        write_all(a);
+        if (canary) {
+            write_pieces(a, &state);
+        } else {
+            write_all(a);
+        }
         for (int at = 0; at < a->expected;) {
             at = read_reply(a, at);
         }

@@ -50,7 +50,7 @@ STAND_IN void conn_close(struct conn *conn, bool after_reply)
 
 STAND_IN bool conn_authenticated(const struct conn *conn)
 {
-    return conn->authenticated || conn->shard->config->requirepass == NULL;
+    return conn->authenticated || conn->shard->config->requirepass.ptr == NULL;
 }
 
 STAND_IN size_t conn_query_bytes(const struct conn *conn)
@@ -204,7 +204,7 @@ Test(connection, auth)
                      "user. Are you sure your configuration is correct?\r\n");
     expect("auth default whatever", "+OK\r\n");
     conns[0].authenticated = false;
-    config.requirepass = "secret";
+    config.requirepass = slice_str("secret");
     expect("auth secre", WRONG_PASSWORD);
     expect("auth secrets", WRONG_PASSWORD);
     expect("auth other secret", WRONG_PASSWORD);
@@ -231,7 +231,7 @@ Test(connection, hello)
     expect("hello 2 auth x", "-ERR Syntax error in HELLO option 'auth'\r\n");
     cr_assert_eq(conns[0].resp, 3);
 
-    config.requirepass = "secret";
+    config.requirepass = slice_str("secret");
     expect("hello 2 setname me",
            "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
            "<proto> AUTH <user> <pass> option can be used to authenticate the client and select the "

@@ -1,0 +1,50 @@
+"""Races over keys of many shards (tests/litmus/litmus.c) whose outcomes only one order allows.
+
+LITMUS_SECONDS is the time for each race (0.7 by default). The canaries show that each race can
+find a violation where there is one: they send the commands of every pair the other way round.
+"""
+import os
+import re
+import subprocess
+
+import pytest
+from conftest import BINARY
+
+LITMUS = os.path.join(os.path.dirname(BINARY), "tests", "litmus")
+SECONDS = float(os.environ.get("LITMUS_SECONDS", "0.7"))
+RACES = ["sb", "mp", "lb", "iriw", "mset", "nx", "move", "swap", "echo"]
+CANARY_SECONDS = 1
+CANARY_TRIES = 8
+
+
+def litmus(port, *args, seconds):
+    """{race: (rounds, violations)} and the exit code."""
+    run = subprocess.run([LITMUS, str(port), "--seconds", str(seconds), *args], timeout=120,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    found = re.findall(r"^(\w+) +(\d+) rounds, (\d+) violations$", run.stdout, re.M)
+    assert run.returncode in (0, 1) and found, run.stdout
+    return {name: (int(rounds), int(bad)) for name, rounds, bad in found}, run.returncode
+
+
+@pytest.mark.parametrize("backend", ["io_uring", "epoll"])
+@pytest.mark.parametrize("shards", [1, 2, 4, 8])
+def test_one_order(launch, shards, backend):
+    s = launch("--io-backend", backend, shards=shards)
+    results, code = litmus(s.port, seconds=SECONDS)
+    assert list(results) == RACES
+    assert {name: bad for name, (_, bad) in results.items() if bad > 0} == {}
+    assert code == 0
+    assert min(rounds for rounds, _ in results.values()) > 0
+    assert s.client().info("server")["io_backend"] == backend
+
+
+@pytest.mark.parametrize("race", RACES)
+def test_canary_is_found(launch, race):
+    s = launch(shards=4)
+    for attempt in range(CANARY_TRIES):
+        results, code = litmus(s.port, "--canary", "--test", race, "--seed", str(attempt + 1),
+                               seconds=CANARY_SECONDS)
+        if results[race][1] > 0:
+            assert code == 1
+            return
+    pytest.fail(f"{CANARY_TRIES} tries of a second each, and no violation found")
