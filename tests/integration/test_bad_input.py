@@ -69,6 +69,7 @@ def bystander(server):
 
     thread = threading.Thread(target=live, daemon=True)
     thread.start()
+    wait_until(lambda: failures or count[0] > 0, "the bystander is there")
     yield
     so_far = count[0]
     if not failures:
