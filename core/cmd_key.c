@@ -6,6 +6,7 @@
  * huge value costs what a small one costs. */
 #include "core/cmd_generic.h"
 #include "core/set.h"
+#include "core/list.h"
 
 /* --- DEL, UNLINK, EXISTS, TOUCH --- */
 
@@ -191,9 +192,17 @@ static struct entry *copy_set(struct call *c, const struct key *k, struct entry 
     return key_set_object(c, k, present, TYPE_SET, copy.encoding, copy.object, false);
 }
 
+static struct entry *copy_list(struct call *c, const struct key *k, struct entry *present,
+                               const struct entry *from)
+{
+    const struct list_value copy = list_copy(list_of(from));
+    return key_set_object(c, k, present, TYPE_LIST, copy.encoding, copy.object, false);
+}
+
 static copy_value *const copiers[TYPE_COUNT] = {
     [TYPE_STRING] = copy_string,
     [TYPE_SET] = copy_set,
+    [TYPE_LIST] = copy_list,
 };
 
 struct copy_options {
