@@ -7,6 +7,7 @@
 #include "core/cmd_generic.h"
 #include "core/set.h"
 #include "core/list.h"
+#include "core/hash_value.h"
 
 /* --- DEL, UNLINK, EXISTS, TOUCH --- */
 
@@ -199,10 +200,19 @@ static struct entry *copy_list(struct call *c, const struct key *k, struct entry
     return key_set_object(c, k, present, TYPE_LIST, copy.encoding, copy.object, false);
 }
 
+static struct entry *copy_hash(struct call *c, const struct key *k, struct entry *present,
+                               const struct entry *from)
+{
+    const struct hash_value original = hash_value_of(from);
+    const struct hash_value copy = hash_value_copy(&original);
+    return key_set_object(c, k, present, TYPE_HASH, copy.encoding, copy.object, false);
+}
+
 static copy_value *const copiers[TYPE_COUNT] = {
     [TYPE_STRING] = copy_string,
     [TYPE_SET] = copy_set,
     [TYPE_LIST] = copy_list,
+    [TYPE_HASH] = copy_hash,
 };
 
 struct copy_options {

@@ -3,6 +3,7 @@
 
 #include "core/hash.h"
 #include "core/list.h"
+#include "core/hash_value.h"
 #include "core/mem.h"
 #include "core/num.h"
 #include "core/set.h"
@@ -289,6 +290,9 @@ static const struct value_ops *const value_ops[TYPE_COUNT][ENC_COUNT] = {
                   [ENC_LISTPACK] = &set__listpack_ops,
                   [ENC_TABLE] = &set__table_ops},
     [TYPE_LIST] = {[ENC_LISTPACK] = &list_listpack_ops, [ENC_QUICKLIST] = &list_nodes_ops},
+    [TYPE_HASH] = {[ENC_LISTPACK] = &hash_listpack_ops,
+                   [ENC_LISTPACK_EX] = &hash_listpack_ex_ops,
+                   [ENC_TABLE] = &hash_table_ops},
 };
 
 const struct value_ops *entry_value_ops(enum value_type type, enum value_encoding encoding)

@@ -19,6 +19,7 @@
 enum {
     BYTES_CAP_MIN = 64,
     DUMP_VERSION = 10,      /* holds every type of Redis 7.0 */
+    DUMP_VERSION_7_4 = 12,  /* hashes with fields that expire */
     DUMP_VERSION_MAX = 12,  /* read */
     DUMP_FOOTER_BYTES = 10,
     LEN_BYTES_MAX = 9,
@@ -361,6 +362,7 @@ static serial__save *const savers[TYPE_COUNT] = {
     [TYPE_STRING] = save_string,
     [TYPE_SET] = serial__save_set,
     [TYPE_LIST] = serial__save_list,
+    [TYPE_HASH] = serial__save_hash,
 };
 
 static serial__load *const loaders[RDB_TYPE_BYTES] = {
@@ -372,6 +374,10 @@ static serial__load *const loaders[RDB_TYPE_BYTES] = {
     [RDB_LIST_ZIPLIST] = serial__load_list,
     [RDB_LIST_QUICKLIST] = serial__load_list,
     [RDB_LIST_QUICKLIST_2] = serial__load_list,
+    [RDB_HASH] = serial__load_hash,
+    [RDB_HASH_LISTPACK] = serial__load_hash,
+    [RDB_HASH_METADATA] = serial__load_hash,
+    [RDB_HASH_LISTPACK_EX] = serial__load_hash,
 };
 
 void serial_value(struct bytes *out, const struct entry *e, const struct settings *settings)
@@ -384,7 +390,9 @@ void serial_dump(struct bytes *out, const struct entry *e, const struct settings
 {
     const size_t start = out->len;
     serial_value(out, e, settings);
-    const uint16_t version = htole16(DUMP_VERSION);
+    const uint8_t type = (uint8_t)out->data[start];
+    const uint16_t version =
+        htole16(type >= RDB_HASH_METADATA ? DUMP_VERSION_7_4 : DUMP_VERSION);
     bytes_append(out, &version, sizeof version);
     const uint64_t crc = htole64(crc64_update(0, out->data + start, out->len - start));
     bytes_append(out, &crc, sizeof crc);

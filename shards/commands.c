@@ -36,6 +36,7 @@ static const struct command *const arrays[] = {
     command_commands, config_commands,  server_commands,
     set_commands,
     list_commands,
+    hash_commands,
 };
 enum { ARRAYS = sizeof(arrays) / sizeof(arrays[0]) };
 
