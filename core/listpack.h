@@ -29,7 +29,7 @@ struct listpack; /* the block */
 struct listpack *listpack_new(size_t capacity_bytes);
 void listpack_free(struct listpack *lp);
 struct listpack *listpack_copy(const struct listpack *lp);
-/* A block of foreign bytes that listpack_validate() has accepted. */
+/* A block of foreign bytes that listpack_validate() has accepted; NULL when memory is short. */
 struct listpack *listpack_from_bytes(const void *bytes, size_t len);
 size_t listpack_bytes(const struct listpack *lp);  /* the format's total */
 const void *listpack_data(const struct listpack *lp);
@@ -55,7 +55,7 @@ bool listpack_equals(const uint8_t *at, struct slice s);
 uint8_t *listpack_find(const struct listpack *lp, const uint8_t *at, struct slice s, uint32_t skip);
 
 enum listpack_where { LISTPACK_BEFORE, LISTPACK_AFTER, LISTPACK_REPLACE };
-/* *placed (may be NULL) receives the new element's position. */
+/* *placed (may be NULL) receives the new element's position. s must not lie in lp. */
 struct listpack *listpack_insert(struct listpack *lp, uint8_t *at, enum listpack_where where,
                                  struct slice s, uint8_t **placed);
 struct listpack *listpack_insert_int(struct listpack *lp, uint8_t *at, enum listpack_where where,
