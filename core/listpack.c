@@ -18,12 +18,14 @@
  * What we write is canonical (smallest encoding, numbers as numbers); what we read need not be: a
  * foreign listpack may carry "12" as a string, which equals the number 12 for listpack_equals.
  *
- * Room: the block's capacity is what the allocator set aside (mem_usable), so nothing has to be
- * stored; growing asks for just the bytes needed, as size classes leave room to grow. */
+ * Memory: small listpacks come from the slab, whose classes are finer, and the class follows from the
+ * total in the header (so there is no room beyond the class); larger ones come from mem.h, and
+ * their room is what the allocator set aside. */
 #include "core/listpack.h"
 
 #include "core/mem.h"
 #include "core/num.h"
+#include "core/slab.h"
 #include <assert.h>
 
 struct listpack {
@@ -53,9 +55,10 @@ enum {
     STRING_12_MAX = 4095,
     BACKLEN_BYTES_MAX = 5,
     HEAD_BYTES_MAX = 9, /* of a number of 64 bits */
-    SHRINK_FACTOR = 2, /* a block this many times too large is given back in part */
-    SHRINK_BYTES_MIN = 64,
+    SLAB_BYTES_MAX = 512, /* beyond, the slab's classes are no finer than the allocator's */
+    SHRINK_FACTOR = 2,    /* a block from mem.h this many times too large is given back in part */
 };
+static_assert((int)SLAB_BYTES_MAX <= (int)SLAB_MAX_BYTES, "the slab has such blocks");
 
 /* Bytes from an element to the next by its first byte; 0: read on. */
 #define STEP_1(n) [STRING_6 + (n)] = 1 + (n) + 1
@@ -386,6 +389,31 @@ size_t listpack_cost(struct slice s)
     return len + backlen_size(len);
 }
 
+static struct listpack *block_alloc(size_t total)
+{
+    return total <= SLAB_BYTES_MAX ? slab_alloc(total) : mem_try_alloc(total);
+}
+
+static void block_free(struct listpack *lp, size_t total)
+{
+    if (total <= SLAB_BYTES_MAX) {
+        slab_free(lp, total);
+    } else {
+        mem_free(lp);
+    }
+}
+
+/* Does a listpack that grows or shrinks so far need another block? */
+static bool must_move(const struct listpack *lp, size_t before, size_t after)
+{
+    if (before <= SLAB_BYTES_MAX || after <= SLAB_BYTES_MAX) {
+        return (before > SLAB_BYTES_MAX) != (after > SLAB_BYTES_MAX) ||
+               slab_size(before) != slab_size(after);
+    }
+    size_t usable = mem_usable(lp);
+    return after > usable || (after < before && usable / SHRINK_FACTOR > after);
+}
+
 /* Makes a hole of new_span bytes where old_span bytes were, at offset. NULL: too large. */
 static struct listpack *open_gap(struct listpack *lp, size_t offset, size_t old_span,
                                  size_t new_span)
@@ -395,16 +423,32 @@ static struct listpack *open_gap(struct listpack *lp, size_t offset, size_t old_
     if (after > LISTPACK_MAX_BYTES) {
         return NULL;
     }
-    if (after > before && after > mem_usable(lp)) {
-        lp = mem_try_realloc(lp, after);
-        if (!lp) {
+    uint8_t *from = (uint8_t *)lp, *to = from;
+    if (must_move(lp, before, after)) {
+        to = (uint8_t *)block_alloc(after);
+        if (!to) {
             return NULL;
         }
+        memcpy(to, from, offset);
+        memcpy(to + offset + new_span, from + offset + old_span, before - offset - old_span);
+        block_free(lp, before);
+        lp = (struct listpack *)to;
+    } else {
+        memmove(to + offset + new_span, from + offset + old_span, before - offset - old_span);
     }
-    uint8_t *base = (uint8_t *)lp;
-    memmove(base + offset + new_span, base + offset + old_span, before - offset - old_span);
     lp->total_bytes = (uint32_t)after;
     return lp;
+}
+
+/* Returns the bytes written. */
+static inline size_t element_write(uint8_t *at, const struct element *e)
+{
+    size_t len = (size_t)e->head_len + e->data_len;
+    memcpy(at, e->head, e->head_len);
+    if (e->data_len > 0) {
+        memcpy(at + e->head_len, e->data, e->data_len);
+    }
+    return len + backlen_write(at + len, len);
 }
 
 static struct listpack *put(struct listpack *lp, size_t offset, size_t old_span,
@@ -416,11 +460,7 @@ static struct listpack *put(struct listpack *lp, size_t offset, size_t old_span,
         return NULL;
     }
     uint8_t *at = (uint8_t *)lp + offset;
-    memcpy(at, e->head, e->head_len);
-    if (e->data_len > 0) {
-        memcpy(at + e->head_len, e->data, e->data_len);
-    }
-    backlen_write(at + len, len);
+    element_write(at, e);
     if (old_span == 0 && lp->count != COUNT_UNKNOWN) {
         lp->count++; /* may become COUNT_UNKNOWN, and rightly so */
     }
@@ -475,6 +515,29 @@ struct listpack *listpack_prepend(struct listpack *lp, struct slice s)
     return element_of(&e, s) ? put(lp, LISTPACK_HEADER_BYTES, 0, &e, NULL) : NULL;
 }
 
+struct listpack *listpack_append_all(struct listpack *lp, const struct slice *s, uint32_t n)
+{
+    size_t more = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        more += listpack_cost(s[i]);
+    }
+    size_t offset = lp->total_bytes - END_BYTES;
+    lp = open_gap(lp, offset, 0, more);
+    if (!lp) {
+        return NULL;
+    }
+    uint8_t *at = (uint8_t *)lp + offset;
+    for (uint32_t i = 0; i < n; i++) {
+        struct element e = {0};
+        bool fits = element_of(&e, s[i]);
+        assert(fits); /* or the gap would have been too large */
+        at += element_write(at, &e);
+    }
+    lp->count = n < (uint32_t)(COUNT_UNKNOWN - lp->count) ? (uint16_t)(lp->count + n)
+                                                         : COUNT_UNKNOWN;
+    return lp;
+}
+
 struct listpack *listpack_delete(struct listpack *lp, uint8_t *at, uint32_t n, uint8_t **next)
 {
     const uint8_t *until = at;
@@ -483,14 +546,13 @@ struct listpack *listpack_delete(struct listpack *lp, uint8_t *at, uint32_t n, u
         until = step(until);
     }
     size_t offset = (size_t)(at - (uint8_t *)lp);
+    size_t total = lp->total_bytes;
     lp = open_gap(lp, offset, (size_t)(until - at), 0);
+    if (!lp) { /* while shrinking: there is no way to tell */
+        mem__out_of_memory(total);
+    }
     if (lp->count != COUNT_UNKNOWN) {
         lp->count = (uint16_t)(lp->count - gone);
-    }
-    size_t usable = mem_usable(lp);
-    if (usable > SHRINK_BYTES_MIN && usable / SHRINK_FACTOR > lp->total_bytes) {
-        struct listpack *moved = mem_try_realloc(lp, lp->total_bytes);
-        lp = moved ? moved : lp;
     }
     if (next) {
         uint8_t *after = (uint8_t *)lp + offset;
@@ -503,9 +565,9 @@ struct listpack *listpack_delete(struct listpack *lp, uint8_t *at, uint32_t n, u
 
 struct listpack *listpack_new(size_t capacity_bytes)
 {
+    (void)capacity_bytes; /* small blocks have no room to spare, and grow cheaply */
     enum { EMPTY_BYTES = LISTPACK_HEADER_BYTES + END_BYTES };
-    size_t bytes = capacity_bytes > EMPTY_BYTES ? capacity_bytes : EMPTY_BYTES;
-    struct listpack *lp = mem_alloc(bytes);
+    struct listpack *lp = block_alloc(EMPTY_BYTES);
     lp->total_bytes = EMPTY_BYTES;
     lp->count = 0;
     lp->elements[0] = END;
@@ -514,12 +576,27 @@ struct listpack *listpack_new(size_t capacity_bytes)
 
 void listpack_free(struct listpack *lp)
 {
-    mem_free(lp);
+    block_free(lp, lp->total_bytes);
+}
+
+struct listpack *listpack_compact(struct listpack *lp)
+{
+    if (lp->total_bytes > SLAB_BYTES_MAX || !slab_is_sparse(lp)) {
+        return lp;
+    }
+    struct listpack *moved = listpack_copy(lp);
+    listpack_free(lp);
+    return moved;
+}
+
+size_t listpack_memory(const struct listpack *lp)
+{
+    return lp->total_bytes <= SLAB_BYTES_MAX ? slab_size(lp->total_bytes) : mem_usable(lp);
 }
 
 struct listpack *listpack_from_bytes(const void *bytes, size_t len)
 {
-    struct listpack *lp = mem_try_alloc(len);
+    struct listpack *lp = block_alloc(len);
     if (lp) {
         memcpy(lp, bytes, len);
     }

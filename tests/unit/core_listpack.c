@@ -232,6 +232,32 @@ Test(listpack, more_than_the_header_can_count)
     listpack_free(lp);
 }
 
+Test(listpack, appends_all_as_one_by_one)
+{
+    enum { N = 12 };
+    for (int round = 0; round < 200; round++) {
+        struct listpack *one = listpack_append(listpack_new(0), slice_str("x"));
+        struct listpack *all = listpack_copy(one);
+        struct slice s[N];
+        uint32_t n = below(N);
+        for (uint32_t i = 0; i < n; i++) {
+            struct slice r = random_string();
+            char *copy = malloc(r.len + 1);
+            memcpy(copy, r.ptr, r.len);
+            s[i] = slice_of(copy, r.len);
+            one = listpack_append(one, r);
+        }
+        all = listpack_append_all(all, s, n);
+        cr_assert(listpack_bytes(one) == listpack_bytes(all));
+        cr_assert(memcmp(listpack_data(one), listpack_data(all), listpack_bytes(one)) == 0);
+        for (uint32_t i = 0; i < n; i++) {
+            free((char *)s[i].ptr);
+        }
+        listpack_free(one);
+        listpack_free(all);
+    }
+}
+
 Test(listpack, refuses_what_is_too_large)
 {
     struct listpack *lp = listpack_append(listpack_new(0), slice_str("a"));
