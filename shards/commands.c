@@ -35,6 +35,7 @@ static const struct command *const arrays[] = {
     string_commands,  generic_commands, connection_commands,
     command_commands, config_commands,  server_commands,
     set_commands,
+    zset_commands,
 };
 enum { ARRAYS = sizeof(arrays) / sizeof(arrays[0]) };
 
