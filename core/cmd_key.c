@@ -8,6 +8,7 @@
 #include "core/set.h"
 #include "core/list.h"
 #include "core/hash_value.h"
+#include "core/zset.h"
 
 /* --- DEL, UNLINK, EXISTS, TOUCH --- */
 
@@ -208,11 +209,19 @@ static struct entry *copy_hash(struct call *c, const struct key *k, struct entry
     return key_set_object(c, k, present, TYPE_HASH, copy.encoding, copy.object, false);
 }
 
+static struct entry *copy_zset(struct call *c, const struct key *k, struct entry *present,
+                               const struct entry *from)
+{
+    const struct zset source = zset_of(from), copy = zset_copy(&source);
+    return key_set_object(c, k, present, TYPE_ZSET, copy.encoding, copy.object, false);
+}
+
 static copy_value *const copiers[TYPE_COUNT] = {
     [TYPE_STRING] = copy_string,
     [TYPE_SET] = copy_set,
     [TYPE_LIST] = copy_list,
     [TYPE_HASH] = copy_hash,
+    [TYPE_ZSET] = copy_zset,
 };
 
 struct copy_options {

@@ -9,6 +9,7 @@
 #include "core/set.h"
 #include "core/sha1.h"
 #include "core/slab.h"
+#include "core/zset.h"
 #include <stdatomic.h>
 #include <sys/mman.h>
 
@@ -293,6 +294,7 @@ static const struct value_ops *const value_ops[TYPE_COUNT][ENC_COUNT] = {
     [TYPE_HASH] = {[ENC_LISTPACK] = &hash_listpack_ops,
                    [ENC_LISTPACK_EX] = &hash_listpack_ex_ops,
                    [ENC_TABLE] = &hash_table_ops},
+    [TYPE_ZSET] = {[ENC_LISTPACK] = &zset_listpack_ops, [ENC_TREE] = &zset_tree_ops},
 };
 
 const struct value_ops *entry_value_ops(enum value_type type, enum value_encoding encoding)

@@ -363,6 +363,7 @@ static serial__save *const savers[TYPE_COUNT] = {
     [TYPE_SET] = serial__save_set,
     [TYPE_LIST] = serial__save_list,
     [TYPE_HASH] = serial__save_hash,
+    [TYPE_ZSET] = serial__save_zset,
 };
 
 static serial__load *const loaders[RDB_TYPE_BYTES] = {
@@ -378,6 +379,9 @@ static serial__load *const loaders[RDB_TYPE_BYTES] = {
     [RDB_HASH_LISTPACK] = serial__load_hash,
     [RDB_HASH_METADATA] = serial__load_hash,
     [RDB_HASH_LISTPACK_EX] = serial__load_hash,
+    [RDB_ZSET] = serial__load_zset,
+    [RDB_ZSET_2] = serial__load_zset,
+    [RDB_ZSET_LISTPACK] = serial__load_zset_listpack,
 };
 
 void serial_value(struct bytes *out, const struct entry *e, const struct settings *settings)

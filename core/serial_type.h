@@ -72,6 +72,8 @@ serial__load serial__load_set, serial__load_set_intset, serial__load_set_listpac
 /* --- the types' own files --- */
 serial__save serial__save_hash; /* hash_serial.c */
 serial__load serial__load_hash;
+serial__save serial__save_zset; /* zset_serial.c */
+serial__load serial__load_zset, serial__load_zset_listpack;
 
 /* --- writing --- */
 void serial__write_byte(struct bytes *out, uint8_t byte);

@@ -37,6 +37,7 @@ static const struct command *const arrays[] = {
     set_commands,
     list_commands,
     hash_commands,
+    zset_commands,
 };
 enum { ARRAYS = sizeof(arrays) / sizeof(arrays[0]) };
 
