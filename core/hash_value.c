@@ -455,9 +455,9 @@ static size_t listpack_effort(const void *object)
     return 1;
 }
 
-static size_t listpack_memory(const void *object)
+static size_t listpack_value_bytes(const void *object)
 {
-    return mem_usable(object);
+    return listpack_memory(object);
 }
 
 /* Each field is a digest of its own, so that the order does not matter. */
@@ -517,13 +517,13 @@ static size_t table_memory(const void *object)
 const struct value_ops hash_listpack_ops = {
     .free = free_listpack,
     .free_effort = listpack_effort,
-    .bytes = listpack_memory,
+    .bytes = listpack_value_bytes,
     .digest = digest_listpack,
 };
 const struct value_ops hash_listpack_ex_ops = {
     .free = free_listpack,
     .free_effort = listpack_effort,
-    .bytes = listpack_memory,
+    .bytes = listpack_value_bytes,
     .digest = digest_listpack_ex,
 };
 const struct value_ops hash_table_ops = {
