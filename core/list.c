@@ -80,7 +80,7 @@ static void row_center(struct list *l, uint32_t cap)
     } else {
         struct list_node *nodes = mem_alloc(cap * sizeof *nodes);
         if (l->n > 0) {
-            memcpy(nodes, l->nodes + l->first, l->n * sizeof *nodes);
+            memcpy(nodes + first, l->nodes + l->first, l->n * sizeof *nodes);
         }
         mem_free(l->nodes);
         l->nodes = nodes;
