@@ -363,6 +363,23 @@ static void mutate(uint8_t *data, size_t *len)
     }
 }
 
+/* Collections, small enough that mutations often meet what matters. */
+static const struct {
+    const char *body;
+    size_t len;
+} collections[] = {
+#define SEED(body_) {body_, sizeof(body_) - 1}
+    SEED("\x04\x02\x01""f\x01v\x01g\xc0\x05"),                 /* RDB_HASH */
+    SEED("\x10\x12\x12\0\0\0\x04\0\x81""f\x02\x81v\x02\x81g\x02\x05\x01\xff"),
+    SEED("\x18\xe8\x03\0\0\0\0\0\0\x02\x01\x01""f\x01v\0\x01g\x01w"), /* RDB_HASH_METADATA */
+    SEED("\x19\x05\0\0\0\0\0\0\0\x16\x16\0\0\0\x06\0\x81""f\x02\x81v\x02\x05\x01"
+         "\x81g\x02\x05\x01\0\x01\xff"),                     /* RDB_HASH_LISTPACK_EX */
+    SEED("\x01\x02\x01""a\xc0\x05"),                           /* RDB_LIST */
+    SEED("\x12\x01\x02\x0c\x0c\0\0\0\x02\0\x81""a\x02\x05\x01\xff"),
+#undef SEED
+};
+enum { COLLECTIONS = sizeof collections / sizeof collections[0] };
+
 int main(int argc, char **argv)
 {
     static struct mem_counter counter;
@@ -370,7 +387,6 @@ int main(int argc, char **argv)
     const long rounds = argc > 1 ? atol(argv[1]) : ROUNDS;
     state = argc > 2 ? strtoull(argv[2], NULL, 10) : 20260115;
     for (long round = 0; round < rounds; round++) {
-        const struct serial_payload *seed = &serial_payloads[pick(SERIAL_PAYLOADS)];
         uint8_t data[INPUT_MAX + 1];
         size_t len = seed->payload_len - 10;
         memcpy(data, seed->payload, len);
