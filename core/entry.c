@@ -4,6 +4,7 @@
 #include "core/hash.h"
 #include "core/mem.h"
 #include "core/num.h"
+#include "core/set.h"
 #include "core/sha1.h"
 #include "core/slab.h"
 #include <stdatomic.h>
@@ -245,6 +246,9 @@ static const struct value_ops blob_ops = {
 
 static const struct value_ops *const value_ops[TYPE_COUNT][ENC_COUNT] = {
     [TYPE_STRING] = {[ENC_BLOB] = &blob_ops},
+    [TYPE_SET] = {[ENC_INTSET] = &set__intset_ops,
+                  [ENC_LISTPACK] = &set__listpack_ops,
+                  [ENC_TABLE] = &set__table_ops},
 };
 
 const struct value_ops *entry_value_ops(enum value_type type, enum value_encoding encoding)

@@ -359,10 +359,14 @@ static bool load_string(struct serial_reader *r, enum serial_rdb_type type,
 
 static serial__save *const savers[TYPE_COUNT] = {
     [TYPE_STRING] = save_string,
+    [TYPE_SET] = serial__save_set,
 };
 
 static serial__load *const loaders[RDB_TYPE_BYTES] = {
     [RDB_STRING] = load_string,
+    [RDB_SET] = serial__load_set,
+    [RDB_SET_INTSET] = serial__load_set_intset,
+    [RDB_SET_LISTPACK] = serial__load_set_listpack,
 };
 
 void serial_value(struct bytes *out, const struct entry *e, const struct settings *settings)
@@ -414,9 +418,11 @@ enum serial_error serial_load_dump(struct slice payload, const struct settings *
 
 void serial_loaded_free(struct serial_loaded *value)
 {
-    assert(value->type == TYPE_STRING); /* what the loaders above make */
     if (value->blob) {
         blob_release(value->blob);
+    }
+    if (value->object) {
+        entry_value_ops(value->type, value->encoding)->free(value->object);
     }
     *value = (struct serial_loaded){0};
 }

@@ -36,7 +36,7 @@ static void describe_flags(const struct conn *conn, char out[16])
         char letter;
     } letters[] = {
         {CONN_MONITOR, 'O'},  {CONN_CLOSE_AFTER_REPLY, 'c'}, {CONN_UNIX, 'U'},
-        {CONN_NO_EVICT, 'e'}, {CONN_NO_TOUCH, 'T'},
+        {CONN_NO_EVICT, 'e'}, {CONN_NO_TOUCH, 'T'},          {CONN_PAUSE_WAIT, 'b'},
     };
     char *p = out;
     for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++) {

@@ -254,12 +254,23 @@ static void reply_info(struct reply *r, const struct command *cmd)
     }
 }
 
+static size_t callable_count(void)
+{
+    size_t n = 0;
+    for (unsigned id = 0; id < commands_count(); id++) {
+        n += commands_callable(commands_by_id(id));
+    }
+    return n;
+}
+
 static void run_info(struct call *c)
 {
     if (c->argc <= 2) { /* COMMAND, COMMAND INFO */
-        reply_array(c->out, commands_count());
+        reply_array(c->out, callable_count());
         for (unsigned id = 0; id < commands_count(); id++) {
-            reply_info(c->out, commands_by_id(id));
+            if (commands_callable(commands_by_id(id))) {
+                reply_info(c->out, commands_by_id(id));
+            }
         }
         return;
     }
@@ -357,10 +368,12 @@ static void reply_docs(struct reply *r, const struct command *cmd)
 static void run_docs(struct call *c)
 {
     if (c->argc == 2) {
-        reply_map(c->out, commands_count());
+        reply_map(c->out, callable_count());
         for (unsigned id = 0; id < commands_count(); id++) {
-            reply_bulk_str(c->out, commands_by_id(id)->full_name);
-            reply_docs(c->out, commands_by_id(id));
+            if (commands_callable(commands_by_id(id))) {
+                reply_bulk_str(c->out, commands_by_id(id)->full_name);
+                reply_docs(c->out, commands_by_id(id));
+            }
         }
         return;
     }
@@ -381,7 +394,7 @@ static void run_docs(struct call *c)
 
 static void run_count(struct call *c)
 {
-    reply_int(c->out, commands_count());
+    reply_int(c->out, (int64_t)callable_count());
 }
 
 struct filter {
@@ -435,7 +448,7 @@ static void run_list(struct call *c)
     size_t n = 0;
     for (unsigned id = 0; id < commands_ids() && !f.none; id++) {
         const struct command *cmd = commands_by_id(id);
-        if ((f.categories != 0 && !(command_acl(cmd) & f.categories)) ||
+        if (!commands_callable(cmd) || (f.categories != 0 && !(command_acl(cmd) & f.categories)) ||
             (f.pattern.ptr != NULL && !glob_match(f.pattern, slice_str(cmd->full_name), true))) {
             continue;
         }

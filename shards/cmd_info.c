@@ -126,10 +126,11 @@ static void section_clients(struct report *r)
     text_printf(&r->text,
                 "connected_clients:%lld\r\ncluster_connections:0\r\nmaxclients:%d\r\n"
                 "client_recent_max_input_buffer:%zu\r\nclient_recent_max_output_buffer:%zu\r\n"
-                "blocked_clients:0\r\ntracking_clients:0\r\nclients_in_timeout_table:0\r\n"
+                "blocked_clients:%lld\r\ntracking_clients:0\r\nclients_in_timeout_table:0\r\n"
                 "monitors:%d\r\n",
                 (long long)atomic_load_explicit(&r->server->clients, memory_order_relaxed),
                 r->config->maxclients, input_max, output_max,
+                (long long)atomic_load_explicit(&r->server->paused_clients, memory_order_relaxed),
                 (int)atomic_load_explicit(&r->server->monitors, memory_order_relaxed));
 }
 

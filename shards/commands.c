@@ -35,6 +35,7 @@ static const struct command *const arrays[] = {
     string_commands,  generic_commands, connection_commands,
     command_commands, config_commands,  server_commands,
     bitmap_commands,  hll_commands,
+    set_commands,
 };
 enum { ARRAYS = sizeof(arrays) / sizeof(arrays[0]) };
 
@@ -269,6 +270,11 @@ int commands_rename(const char *from, const char *to)
     renamed[cmd->id] = to;
     rehash();
     return 0;
+}
+
+bool commands_callable(const struct command *cmd)
+{
+    return called(cmd->parent != NULL ? cmd->parent : cmd)[0] != '\0';
 }
 
 unsigned commands_count(void)

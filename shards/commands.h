@@ -32,6 +32,8 @@ void commands_init(void);
 /* rename-command, before the shards start: from now on the command is called to, which the caller
  * keeps, or cannot be called (""). 0, -ENOENT or -EEXIST. */
 int commands_rename(const char *from, const char *to);
+/* False for a command that rename-command has taken away (ids and counts below include it). */
+bool commands_callable(const struct command *cmd);
 
 unsigned commands_count(void); /* commands, without subcommands: COMMAND COUNT */
 unsigned commands_ids(void);   /* commands and subcommands; every id is below this */

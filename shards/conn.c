@@ -421,6 +421,18 @@ static void flush_remove(struct conn *conn)
     conn->flags &= ~(uint32_t)CONN_FLUSH;
 }
 
+void conn_pause(struct conn *conn)
+{
+    conn->flags |= CONN_PAUSE_WAIT;
+    atomic_fetch_add_explicit(&conn->shard->server->paused_clients, 1, memory_order_relaxed);
+}
+
+static void pause_end(struct conn *conn)
+{
+    conn->flags &= ~(uint32_t)CONN_PAUSE_WAIT;
+    atomic_fetch_sub_explicit(&conn->shard->server->paused_clients, 1, memory_order_relaxed);
+}
+
 void conn_close(struct conn *conn, bool after_reply)
 {
     struct shard *s = conn->shard;
@@ -438,6 +450,9 @@ void conn_close(struct conn *conn, bool after_reply)
     }
     if (conn->flags & CONN_FLUSH) {
         flush_remove(conn);
+    }
+    if (conn->flags & CONN_PAUSE_WAIT) {
+        pause_end(conn);
     }
     monitor_stop(conn);
     atomic_fetch_sub_explicit(&s->server->clients, 1, memory_order_relaxed);
@@ -513,7 +528,7 @@ void conn_pause_changed(struct shard *s)
 {
     for (struct conn *conn = s->conns; conn != NULL; conn = conn->next) {
         if (conn->flags & CONN_PAUSE_WAIT) {
-            conn->flags &= ~(uint32_t)CONN_PAUSE_WAIT;
+            pause_end(conn);
             conn_make_ready(conn);
         }
     }

@@ -108,6 +108,8 @@ void conn_drain(struct conn *conn);
 void conn_flush_all(struct shard *shard);
 /* Idle connections (timeout) and soft output limits; about once a second. */
 void conn_cron(struct shard *shard);
+/* CLIENT PAUSE holds the connection's next command. */
+void conn_pause(struct conn *conn);
 /* CLIENT PAUSE was changed or has ended: looks again at the connections it held. */
 void conn_pause_changed(struct shard *shard);
 /* Input that stays behind moves to memory of the connection, so that no receive buffer is kept. */

@@ -164,9 +164,11 @@ bool listeners_change(struct listeners *l, struct shard *shard, const struct con
 void listeners_close(struct listeners *l)
 {
     for (int i = 0; i < l->tcp_count; i++) {
+        shutdown(l->tcp[i].fd, SHUT_RDWR); /* as in stop_tcp(): the ring outlives the process a bit */
         close(l->tcp[i].fd);
     }
     if (l->unix_path != NULL) {
+        shutdown(l->unix_.fd, SHUT_RDWR);
         close(l->unix_.fd);
         unlink(l->unix_path);
         free(l->unix_path);

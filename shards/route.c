@@ -6,10 +6,14 @@
 #include "shards/exec.h"
 #include "shards/group.h"
 #include "shards/latency.h"
+#include "shards/log.h"
 #include "shards/monitor.h"
 #include "shards/slowlog.h"
 #include <assert.h>
 #include <stdlib.h>
+#include <strings.h>
+
+enum { INLINE_TEXT_BYTES = 16384 }; /* arguments of inline commands kept in one piece */
 
 struct route *route_new(unsigned shards)
 {
@@ -252,8 +256,7 @@ static void send_by_keys(struct shard *s, struct conn *conn, const struct comman
     int n = find_keys(s, cmd, argv, argc);
     keys = s->route->keys;
     if (n < 0) {
-        reply_refusal(s, conn, cmd, "ERR Invalid arguments specified for command");
-        return;
+        n = 0; /* a bad number of keys: the command, run without any, says what is wrong with it */
     }
     unsigned shard = n > 0 ? keys[0].shard : s->id;
     for (int i = 1; i < n; i++) {
@@ -276,8 +279,9 @@ static void send_by_cursor(struct shard *s, struct conn *conn, const struct comm
         cursor = strtoull(digits, NULL, 10); /* nonsense is refused where it runs */
     }
     uint64_t slot = cursor >> 48;
-    send_to_shard(s, conn, slot < SLOT_COUNT ? s->server->slot_shard[slot] : 0, cmd, argv, argc,
-                  NULL, 0);
+    unsigned shard = slot < SLOT_COUNT ? s->server->slot_shard[slot] : 0;
+    send_to_shard(s, conn, shard, cmd, argv, argc, NULL, 0);
+    conn->last_op->flags |= OP_WHOLE; /* it may look at any slot of that shard */
 }
 
 /* --- checks ---------------------------------------------------------------------------------- */
@@ -337,11 +341,23 @@ static void reply_unresolved(struct shard *s, struct conn *conn, const struct sl
     home_reply_end(conn, out, before);
 }
 
+/* A web page can make a browser send us HTTP: what begins so gets no further than its headers. */
+static bool is_http(struct slice name)
+{
+    return slice_is(name, "post") || slice_is(name, "host:");
+}
+
 /* False when the command must stay in the input (CLIENT PAUSE). */
 static bool dispatch(struct shard *s, struct conn *conn, const struct slice *argv, uint32_t argc)
 {
     const struct command *cmd = commands_lookup(argv, argc);
     if (cmd == NULL || cmd->run == NULL || !command_arity_fits(cmd, argc)) {
+        if (is_http(argv[0])) {
+            log_warning("Possible SECURITY ATTACK detected: HTTP instead of commands from %s. "
+                        "Connection aborted.", conn->addr);
+            conn_close(conn, true);
+            return true;
+        }
         if (conn->reply_mode == CONN_REPLY_SKIP_NEXT) {
             conn->reply_mode = CONN_REPLY_SKIP;
         }
@@ -350,7 +366,7 @@ static bool dispatch(struct shard *s, struct conn *conn, const struct slice *arg
         return true;
     }
     if (s->route->paused && paused(s, cmd)) {
-        conn->flags |= CONN_PAUSE_WAIT;
+        conn_pause(conn);
         return false;
     }
     if (conn->reply_mode == CONN_REPLY_SKIP_NEXT) {
@@ -427,30 +443,41 @@ static bool may_parse(const struct conn *conn)
            conn->in_flight < ROUTE_IN_FLIGHT_MAX;
 }
 
-/* The arguments of an inline command lie in the parser, which soon forgets them. So they move to
- * memory that runs of their own hold. */
-static bool dispatch_inline(struct shard *s, struct conn *conn, struct resp_parser *p)
+/* Runs that are begun from now on hold the connection's input again. */
+static void inline_end(struct route *r)
 {
-    struct route *r = s->route;
+    r->session++;
+    inbuf_release(r->inline_text);
+    r->inline_text = NULL;
+}
+
+/* The arguments of an inline command lie in the parser, which soon forgets them. So they move to
+ * memory that the runs of this and of the next inline commands hold in place of the input. */
+static void inline_keep(struct route *r, struct resp_parser *p, size_t input_bytes)
+{
     size_t bytes = 0;
     for (uint32_t i = 0; i < p->argc; i++) {
         bytes += p->argv[i].len;
     }
-    struct inbuf *text = mem_alloc(sizeof *text + bytes);
-    *text = (struct inbuf){.refs = 1, .cap = bytes};
+    struct inbuf *text = r->inline_text;
+    if (text != NULL && text->cap - text->len < bytes) {
+        inline_end(r);
+        text = NULL;
+    }
+    if (text == NULL) {
+        size_t cap = input_bytes < INLINE_TEXT_BYTES ? input_bytes : INLINE_TEXT_BYTES;
+        cap = cap < bytes ? bytes : cap;
+        text = mem_alloc(sizeof *text + cap);
+        *text = (struct inbuf){.refs = 1, .cap = cap};
+        r->inline_text = text;
+        r->session++; /* what was begun before holds the input */
+    }
     for (uint32_t i = 0; i < p->argc; i++) {
         struct slice *arg = &p->argv[i];
         memcpy(text->data + text->len, arg->ptr, arg->len);
         arg->ptr = text->data + text->len;
         text->len += arg->len;
     }
-    r->session++; /* what was begun before holds other input, and so does what comes behind */
-    r->inline_text = text;
-    bool taken = dispatch(s, conn, p->argv, p->argc);
-    r->inline_text = NULL;
-    r->session++;
-    inbuf_release(text);
-    return taken;
 }
 
 /* Parses and routes a bounded amount of a connection's input. Returns the number of commands;
@@ -484,8 +511,12 @@ static uint32_t take_input(struct shard *s, struct conn *conn, bool *more)
             protocol_error(s, conn, p->error);
             return commands;
         case RESP_COMMAND:
-            if (in.ptr[0] == '*' ? !dispatch(s, conn, p->argv, p->argc)
-                                 : !dispatch_inline(s, conn, p)) {
+            if (in.ptr[0] != '*') {
+                inline_keep(s->route, p, in.len);
+            } else if (s->route->inline_text != NULL) {
+                inline_end(s->route);
+            }
+            if (!dispatch(s, conn, p->argv, p->argc)) {
                 return commands;
             }
             commands++;
@@ -508,6 +539,9 @@ static uint32_t conn_session(struct shard *s, struct conn *conn)
     r->home_queued = conn->in_flight > 0;
     bool idle = conn->in_flight == 0, more;
     uint32_t commands = take_input(s, conn, &more);
+    if (r->inline_text != NULL) {
+        inline_end(r);
+    }
     if (idle && r->targets == 1 && !r->groups) {
         r->last_target->flags |= RUN_FREE; /* run.h I2 */
         if (r->last_target->shard == s->id && !r->home_queued) {

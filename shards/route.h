@@ -42,7 +42,7 @@ struct route {
     uint32_t targets;
     struct run *last_target;
     bool groups, home_queued;
-    struct inbuf *inline_text; /* arguments of the inline command being routed, else NULL */
+    struct inbuf *inline_text; /* arguments of the inline commands being routed, else NULL */
     bool paused; /* CLIENT PAUSE may be in force */
     struct resp_parser parser; /* for connections without a partial command */
     struct key *keys;          /* scratch */

@@ -53,6 +53,7 @@ struct server {
     _Alignas(64) _Atomic uint64_t next_client_id;
     _Atomic int64_t clients;             /* connections now */
     _Atomic int64_t shard_clients[SHARDS_MAX]; /* … at home on each shard: the acceptor's choice */
+    _Atomic int64_t paused_clients;      /* those whose next command CLIENT PAUSE holds */
     _Atomic uint64_t connections, rejected_connections;
     _Atomic uint64_t slowlog_next_id;
     _Atomic int32_t monitors;            /* connections in MONITOR */

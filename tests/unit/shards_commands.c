@@ -3,6 +3,7 @@
 #include "proto/reply.h"
 #include "shards/commands.h"
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -295,4 +296,25 @@ Test(commands, command_getkeys)
     cr_assert_str_eq(run("command getkeysandflags sort a store b"),
                      "*2\r\n*2\r\n$1\r\na\r\n*2\r\n+RO\r\n+access\r\n"
                      "*2\r\n$1\r\nb\r\n*2\r\n+OW\r\n+update\r\n");
+}
+
+/* Last: it changes the table. Criterion runs every test in a process of its own. */
+Test(commands, rename)
+{
+    const struct command *get = commands_find(slice_str("get"));
+    const char *longer = "georadiusbymember_secret";
+    cr_assert_eq(commands_rename("nothing", "x"), -ENOENT);
+    cr_assert_eq(commands_rename("get", "set"), -EEXIST);
+    cr_assert_eq(commands_find(slice_str("GET")), get);
+    cr_assert_eq(commands_rename("get", longer), 0);
+    cr_assert_null(commands_find(slice_str("get")));
+    cr_assert_eq(commands_find(slice_str("GeoRadiusByMember_SECRET")), get);
+    cr_assert_null(commands_find(slice_str("georadiusbymember_secreT2")));
+    cr_assert_str_eq(get->name, "get");
+
+    const struct command *sort = commands_find(slice_str("sort"));
+    cr_assert_eq(commands_rename("sort", ""), 0);
+    cr_assert_null(commands_find(slice_str("sort")));
+    cr_assert_null(commands_find(slice_str("")));
+    cr_assert(commands_callable(get) && !commands_callable(sort));
 }

@@ -390,6 +390,43 @@ Test(config, rewrites, .init = make_folder, .fini = remove_folder)
     config_free(c);
 }
 
+/* Passwords may hold zero bytes; the file keeps them. */
+Test(config, binary_password)
+{
+    const struct slice password = {"a\0b", 3};
+    write_file("p.conf", "requirepass \"x\\x00y\"\n");
+    struct config *c = config_new();
+    cr_assert(config_load(c, "p.conf", false, NULL, err), "%s", err);
+    cr_assert(slice_equal(c->requirepass, (struct slice){"x\0y", 3}));
+    cr_assert(config_set(c, slice_str("requirepass"), password, err));
+    struct config *copy = config_copy(c);
+    cr_assert(slice_equal(copy->requirepass, password));
+    cr_assert_eq(config_rewrite(copy, false), 0);
+
+    struct config *again = config_new();
+    cr_assert(config_load(again, "p.conf", false, NULL, err), "%s", err);
+    cr_assert(slice_equal(again->requirepass, password));
+    cr_assert_not(config_set(c, slice_str("logfile"), password, err));
+    config_free(again);
+    config_free(copy);
+    config_free(c);
+}
+
+/* Written out in full, the defaults read back as themselves. */
+Test(config, rewrite_all)
+{
+    write_file("all.conf", "");
+    struct config *c = config_new(), *again = config_new();
+    cr_assert(config_load(c, "all.conf", false, NULL, err), "%s", err);
+    cr_assert_eq(config_rewrite(c, true), 0);
+    cr_assert(config_load(again, "all.conf", false, NULL, err), "%s", err);
+    for (int i = 0; i < config__row_count(); i++) {
+        cr_assert_str_eq(again->text[i], c->text[i]);
+    }
+    config_free(again);
+    config_free(c);
+}
+
 /* Any bytes as a value: refused with a reason and without a trace, or accepted with a text that
  * means the same again. */
 Test(config, random_values)

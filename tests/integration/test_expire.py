@@ -1,0 +1,190 @@
+"""Expiry: many keys at one deadline, and what TTL and its like say, beside Redis."""
+import time
+
+import pytest
+from rawresp import Raw, plain
+
+PATIENCE_SECONDS = 20
+
+
+def expired_keys(c):
+    return c.info("stats")["expired_keys"]
+
+
+def fill(raw, names, deadline_ms):
+    names = list(names)
+    for i in range(0, len(names), 5000):
+        replies = raw.pipeline(["SET", n, "v", "PXAT", deadline_ms] for n in names[i:i + 5000])
+        assert set(replies) == {("+", "OK")}
+
+
+def wait_for_size(raw, size, others):
+    """Until DBSIZE says so, with PINGs of others meanwhile; returns the slowest of these."""
+    end, slowest = time.monotonic() + PATIENCE_SECONDS, 0.0
+    while True:
+        for other in others:
+            begin = time.monotonic()
+            assert other.call("PING") == ("+", "PONG")
+            assert other.call("GET", "stays")[1] == b"here"
+            slowest = max(slowest, time.monotonic() - begin)
+        if plain(raw.line("DBSIZE")) == size:
+            return slowest
+        assert time.monotonic() < end, plain(raw.line("DBSIZE"))
+        time.sleep(0.005)
+
+
+def test_mass_expiry(server):
+    """100k keys vanish by themselves soon after their deadline, none before, others are served."""
+    n = 100_000
+    c = server.client()
+    c.flushall()
+    with Raw(server.port) as raw, Raw(server.port) as a, Raw(server.port) as b:
+        raw.call("SET", "stays", "here")
+        raw.call("SET", "later", "v", "PX", "10000000")
+        before = expired_keys(c)
+        deadline = time.time() + 2.5
+        fill(raw, ("mass:%d" % i for i in range(n)), int(deadline * 1000))
+        size = plain(raw.line("DBSIZE"))
+        if time.time() < deadline - 0.1:  # a slow machine has taken longer
+            assert size == n + 2
+        time.sleep(max(0, deadline - time.time()))
+        begin = time.monotonic()
+        slowest = wait_for_size(raw, 2, [a, b])
+        took = time.monotonic() - begin
+        assert expired_keys(c) - before == n
+        assert slowest < 1
+        assert took < 5, took  # nobody has touched them: the active cycle has
+        assert sorted(c.keys("*")) == [b"later", b"stays"]
+        assert c.info("keyspace")["db0"]["expires"] == 1
+
+
+def test_mass_expiry_of_one_slot_and_other_databases(server):
+    c = server.client()
+    c.flushall()
+    with Raw(server.port) as raw, Raw(server.port) as other:
+        other.call("SET", "stays", "here")
+        deadline = time.time() + 1
+        fill(raw, ("{one}%d" % i for i in range(20_000)), int(deadline * 1000))
+        raw.call("SELECT", "7")
+        fill(raw, ("seven:%d" % i for i in range(10_000)), int(deadline * 1000))
+        raw.call("SET", "seven", "v")
+        wait_for_size(raw, 1, [other])
+        raw.call("SELECT", "0")
+        wait_for_size(raw, 1, [other])
+
+
+def test_expired_is_gone_at_once_without_active_expiry(server):
+    """What is past its time is never seen, whether or not anything has removed it."""
+    c = server.client(decode_responses=True)
+    c.flushall()
+    assert c.execute_command("DEBUG", "SET-ACTIVE-EXPIRE", "0")
+    try:
+        names = ["lazy:%d" % i for i in range(50)]
+        deadline = int(time.time() * 1000) + 60
+        with c.pipeline(transaction=False) as p:
+            for n in names:
+                p.set(n, "v", pxat=deadline)
+            p.set("lazy:stays", "v")
+            p.execute()
+        while time.time() * 1000 <= deadline + 1:
+            time.sleep(0.005)
+        assert c.exists(*names) == 0
+        assert c.mget(*names) == [None] * 50
+        assert c.keys("lazy:*") == ["lazy:stays"] and list(c.scan_iter()) == ["lazy:stays"]
+        assert {c.randomkey() for _ in range(50)} == {"lazy:stays"}
+        assert c.ttl(names[0]) == -2 and c.type(names[1]) == "none"
+        assert c.set(names[2], "new", nx=True) and c.ttl(names[2]) == -1
+        assert c.renamenx("lazy:stays", names[3]) and c.get(names[3]) == "v"
+        assert c.delete(names[4], names[5]) == 0 and c.persist(names[6]) is False
+        assert c.incr(names[7]) == 1 and c.append(names[8], "x") == 1
+        assert c.copy(names[3], names[9]) and not c.copy(names[10], names[11])
+        assert c.msetnx({names[12]: 1, names[13]: 2})
+    finally:
+        assert c.execute_command("DEBUG", "SET-ACTIVE-EXPIRE", "1")
+    end = time.monotonic() + PATIENCE_SECONDS
+    while c.dbsize() != 7:
+        assert time.monotonic() < end, c.keys("*")
+        time.sleep(0.01)
+
+
+FAR = 32503680000  # a year far away
+COMMANDS = [
+    "SET a v", "TTL a", "PTTL a", "EXPIRETIME a", "PEXPIRETIME a", "TTL none", "PTTL none", "EXPIRETIME none", "PEXPIRETIME none",
+    "EXPIREAT a %d" % FAR, "EXPIRETIME a", "PEXPIRETIME a", "PERSIST a", "PERSIST a", "PERSIST none", "EXPIRETIME a",
+    "PEXPIREAT a %d123" % FAR, "EXPIRETIME a", "PEXPIRETIME a",
+    # conditions
+    "EXPIREAT a %d NX" % FAR, "EXPIREAT a %d XX" % (FAR + 5), "EXPIREAT a %d GT" % FAR, "EXPIREAT a %d GT" % (FAR + 9),
+    "EXPIREAT a %d LT" % (FAR + 10), "EXPIREAT a %d LT" % (FAR + 1), "EXPIRETIME a", "PERSIST a", "EXPIREAT a %d GT" % FAR,
+    "EXPIREAT a %d XX" % FAR, "EXPIREAT a %d LT" % FAR, "EXPIRETIME a", "EXPIREAT a %d NX XX" % FAR, "EXPIREAT a %d GT LT" % FAR,
+    "EXPIREAT a %d NX GT" % FAR, "EXPIREAT a %d XX GT" % (FAR + 20), "EXPIREAT a %d XX LT" % (FAR + 2), "EXPIRETIME a",
+    "EXPIREAT a %d BAD" % FAR, "EXPIREAT a %d nx" % FAR, "EXPIRE none 10", "EXPIREAT none %d" % FAR, "PEXPIRE none 1 XX",
+    # what keeps a deadline, what takes it away
+    "SET a w KEEPTTL", "EXPIRETIME a", "APPEND a x", "EXPIRETIME a", "SETRANGE a 0 y", "EXPIRETIME a", "GETSET a 5", "EXPIRETIME a",
+    "EXPIREAT a %d" % FAR, "INCR a", "EXPIRETIME a", "INCRBYFLOAT a 1.5", "EXPIRETIME a", "RENAME a b", "EXPIRETIME b", "TTL a",
+    "COPY b c", "EXPIRETIME c", "SET d v", "RENAME d b", "EXPIRETIME b", "MSET c 1", "EXPIRETIME c", "EXPIREAT c %d" % FAR, "MOVE c 5",
+    "EXPIRETIME c", "SELECT 5", "EXPIRETIME c", "SELECT 0", "SET e v EXAT %d" % FAR, "SET e w", "EXPIRETIME e",
+    "SET e v PXAT %d007" % FAR, "PEXPIRETIME e", "GETEX e", "PEXPIRETIME e", "GETEX e EXAT %d" % (FAR + 1), "EXPIRETIME e",
+    "GETEX e PERSIST", "EXPIRETIME e", "GETEX none PERSIST", "SET e v EX 0", "SET e v EX -1", "SET e v EX x", "SET e v EX",
+    "SET e v EXAT 1", "EXISTS e", "SET e v", "SETEX e 0 v", "SETEX e x v", "PSETEX e -5 v", "GET e", "SET e v EX 10 KEEPTTL", "SET e v EX 10 PX 10",
+    # in the past: gone at once
+    "EXPIRE e 0", "EXISTS e", "SET e v", "EXPIRE e -1", "EXISTS e", "SET e v", "PEXPIREAT e 1", "GET e", "SET e v", "EXPIREAT e -5", "EXISTS e",
+    "SET e v", "GETEX e EXAT 1", "EXISTS e", "SET f v", "EXPIREAT f 1 GT", "EXISTS f", "EXPIREAT f 1 XX", "EXISTS f", "EXPIREAT f 1 NX", "EXISTS f",
+    # numbers at the edge
+    "SET g v", "EXPIRE g 9223372036854775807", "EXPIRE g 9223372036854776", "PEXPIRE g 9223372036854775807",
+    "EXPIREAT g 9223372036854775807", "EXPIREAT g 9223372036854776", "PEXPIREAT g 9223372036854775807", "PEXPIRETIME g", "EXPIREAT g 9223372036854775",
+    "EXPIRETIME g", "EXPIRE g -9223372036854775808", "EXPIRE g 99999999999999999999", "EXPIRE g 1.5", "EXPIRE g", "EXPIRE g 1 NX NX", "TTL", "TTL g g",
+    "EXISTS g", "SET h v EX 9223372036854775807", "SET h v PX 9223372036854775807", "SET h v EXAT 9223372036854775807",
+    "SETEX h 9223372036854775807 v", "PSETEX h 9223372036854775807 v", "GETEX h EX 9223372036854775807", "EXISTS h", "DBSIZE",
+]
+
+
+@pytest.mark.parametrize("pipelined", [False, True])
+def test_replies_as_redis(server, oracle, pipelined):
+    with Raw(server.port) as ours, Raw(oracle.port) as theirs:
+        for raw in (ours, theirs):
+            raw.line("FLUSHALL")
+        commands = [line.split() for line in COMMANDS]
+        if pipelined:
+            replies = zip(ours.pipeline(commands), theirs.pipeline(commands))
+        else:
+            replies = ((ours.call(*c), theirs.call(*c)) for c in commands)
+        for n, (c, (a, b)) in enumerate(zip(commands, replies)):
+            assert a == b, (n, c)
+
+
+def test_relative_deadlines(server):
+    """EXPIRE, SETEX … count from now; TTL rounds, PTTL does not."""
+    c = server.client(decode_responses=True)
+    c.flushall()
+    now = time.time()
+    c.set("a", "v", ex=100), c.set("b", "v", px=100_000), c.setex("c", 100, "v"), c.psetex("d", 100_000, "v")
+    c.mset({"e": "v", "f": "v", "g": "v"})
+    assert c.expire("e", 100) and c.pexpire("f", 100_000) and c.getex("g", ex=100) == "v"
+    spent = time.time() - now
+    for key in "abcdefg":
+        left = c.pttl(key)
+        assert 100_000 - 1000 * (spent + time.time() - now) - 50 <= left <= 100_000, key
+        assert abs(c.ttl(key) - left / 1000) <= 1, key
+        at = c.execute_command("PEXPIRETIME", key)
+        assert 1000 * now + 99_990 <= at <= 1000 * (now + spent) + 100_010, key
+        assert abs(c.execute_command("EXPIRETIME", key) - at / 1000) <= 1, key
+
+
+def test_short_deadlines_are_kept(server):
+    """A key is there until its time and never after it."""
+    c = server.client()
+    c.flushall()
+    for i in range(20):
+        key = "short:%d" % i
+        begin = time.time()
+        c.set(key, "v", px=40)
+        sent = time.time()
+        while True:
+            asked = time.time()
+            there = c.exists(key)
+            answered = time.time()
+            if answered < begin + 0.039:
+                assert there, "gone too early"
+            if asked > sent + 0.042:
+                assert not there, "still there"
+                break
