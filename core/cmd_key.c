@@ -6,6 +6,7 @@
  * huge value costs what a small one costs. */
 #include "core/cmd_generic.h"
 #include "core/set.h"
+#include "core/zset.h"
 
 /* --- DEL, UNLINK, EXISTS, TOUCH --- */
 
@@ -191,9 +192,17 @@ static struct entry *copy_set(struct call *c, const struct key *k, struct entry 
     return key_set_object(c, k, present, TYPE_SET, copy.encoding, copy.object, false);
 }
 
+static struct entry *copy_zset(struct call *c, const struct key *k, struct entry *present,
+                               const struct entry *from)
+{
+    const struct zset source = zset_of(from), copy = zset_copy(&source);
+    return key_set_object(c, k, present, TYPE_ZSET, copy.encoding, copy.object, false);
+}
+
 static copy_value *const copiers[TYPE_COUNT] = {
     [TYPE_STRING] = copy_string,
     [TYPE_SET] = copy_set,
+    [TYPE_ZSET] = copy_zset,
 };
 
 struct copy_options {

@@ -1,5 +1,5 @@
-/* cmd_zset.c - members of sorted sets: ZADD, ZINCRBY, ZREM, ZCARD, ZSCORE, ZMSCORE, ZRANK, ZREVRANK;
- * and what the other files of the type share (cmd_zset.h).
+/* cmd_zset.c - members of sorted sets: ZADD, ZINCRBY, ZREM, ZCARD, ZSCORE, ZMSCORE, ZRANK,
+ * ZREVRANK; and what the other files of the type share (cmd_zset.h).
  *
  * ZADD reads all scores before it looks at the key: it does everything or nothing. */
 #include "core/cmd_zset.h"

@@ -266,7 +266,7 @@ static void unite(const struct combine *o, struct zset_tree *result)
     }
 }
 
-/* Adds up the scores that a pair of the first input has in the others; false if it is not in all. */
+/* Adds up the scores that a pair of the first input has in all; false if one has it not. */
 static bool in_all(const struct combine *o, const struct input_iter *it, double *score)
 {
     *score = weighted(&o->inputs[0], it->score);

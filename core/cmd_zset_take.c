@@ -308,7 +308,7 @@ static bool parse_zscan(struct call *c, struct zscan *o)
     return true;
 }
 
-/* The score is a bulk string in RESP3 too, as Redis prints it: that of a listpack as it is stored. */
+/* The score is a bulk string in RESP3 too; that of a listpack as it is stored there. */
 static void scan_show(struct zscan *o, struct slice name, double score, bool stored)
 {
     o->visited++;

@@ -7,6 +7,7 @@
 #include "core/set.h"
 #include "core/sha1.h"
 #include "core/slab.h"
+#include "core/zset.h"
 #include <stdatomic.h>
 #include <sys/mman.h>
 
@@ -249,6 +250,7 @@ static const struct value_ops *const value_ops[TYPE_COUNT][ENC_COUNT] = {
     [TYPE_SET] = {[ENC_INTSET] = &set__intset_ops,
                   [ENC_LISTPACK] = &set__listpack_ops,
                   [ENC_TABLE] = &set__table_ops},
+    [TYPE_ZSET] = {[ENC_LISTPACK] = &zset_listpack_ops, [ENC_TREE] = &zset_tree_ops},
 };
 
 const struct value_ops *entry_value_ops(enum value_type type, enum value_encoding encoding)

@@ -360,6 +360,7 @@ static bool load_string(struct serial_reader *r, enum serial_rdb_type type,
 static serial__save *const savers[TYPE_COUNT] = {
     [TYPE_STRING] = save_string,
     [TYPE_SET] = serial__save_set,
+    [TYPE_ZSET] = serial__save_zset,
 };
 
 static serial__load *const loaders[RDB_TYPE_BYTES] = {
@@ -367,6 +368,9 @@ static serial__load *const loaders[RDB_TYPE_BYTES] = {
     [RDB_SET] = serial__load_set,
     [RDB_SET_INTSET] = serial__load_set_intset,
     [RDB_SET_LISTPACK] = serial__load_set_listpack,
+    [RDB_ZSET] = serial__load_zset,
+    [RDB_ZSET_2] = serial__load_zset,
+    [RDB_ZSET_LISTPACK] = serial__load_zset_listpack,
 };
 
 void serial_value(struct bytes *out, const struct entry *e, const struct settings *settings)

@@ -6,7 +6,7 @@
  *
  * A struct zset is a handle that says where the value lies: taken from an entry, given to functions
  * that may move the value or turn the listpack into a tree, and written back to the entry
- * (key_convert) when it has changed. What is to become a tree and when: settings zset_max_listpack_*.
+ * (key_convert) when it has changed. When one becomes a tree, settings zset_max_listpack_* say.
  * A tree does not become a listpack again, but for results that are stored (zset_settle).
  *
  * Ranges are ranks: whoever looks for scores or names turns bounds into ranks first (zset_rank).

@@ -562,7 +562,8 @@ static void cut_child(struct inner *n, uint32_t i)
 
 /* Where to cut a full node that the next pair or child enters at i: at the ends of the tree, so
  * that the old node stays full. */
-static uint32_t split_point(const struct zset_cursor *at, uint32_t level, uint32_t i, uint32_t count)
+static uint32_t split_point(const struct zset_cursor *at, uint32_t level, uint32_t i,
+                            uint32_t count)
 {
     bool first = i == 0, last = i >= count;
     for (uint32_t above = 0; above < level; above++) {

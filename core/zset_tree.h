@@ -13,13 +13,13 @@
  * its own keys differ: (key - base) >> shift. Where two of them are equal, the members tell. So a
  * search touches the leaf's first lines and hardly ever a member; and a pair costs 10 bytes.
  *
- * Leaves are as large as what they hold (in steps of a cache line), since half empty ones would cost
- * more than the pairs' own bytes; for the same reason there are no links between leaves: a cursor
+ * Leaves are as large as what they hold (in steps of a cache line), since half empty ones would
+ * cost more than the pairs' own bytes; for the same reason there are no links between leaves: a cursor
  * knows the way down.
  *
  *   a million members of 15 bytes: 24 + 10.4 (table) + 10 + about 1.5 (headers, slack, inner nodes)
  *
- * I1  A leaf's short keys rise with its pairs: its window [base, base + 2^32 << shift) covers them all.
+ * I1  A leaf's short keys rise with its pairs; its window [base, base + 2^32 << shift) covers all.
  * I2  key and first of a child are those of the first pair below it.
  * I3  count of a child is the number of pairs below it.
  *
@@ -115,7 +115,8 @@ void zset_tree_put_in_order(struct zset_tree *t);
 /* How many pairs lie before the bound. */
 uint64_t zset_tree_rank(const struct zset_tree *t, const struct zset_bound *bound);
 /* The pair of that rank, NULL beyond the end. */
-struct zset_member *zset_tree_seek(const struct zset_tree *t, uint64_t rank, struct zset_cursor *at);
+struct zset_member *zset_tree_seek(const struct zset_tree *t, uint64_t rank,
+                                   struct zset_cursor *at);
 /* The neighbours; NULL at the ends, after which the cursor is of no more use. */
 struct zset_member *zset_tree_next(struct zset_cursor *at);
 struct zset_member *zset_tree_prev(struct zset_cursor *at);
