@@ -6,6 +6,8 @@
  * huge value costs what a small one costs. */
 #include "core/cmd_generic.h"
 #include "core/set.h"
+#include "core/list.h"
+#include "core/hash_value.h"
 #include "core/zset.h"
 
 /* --- DEL, UNLINK, EXISTS, TOUCH --- */
@@ -192,6 +194,21 @@ static struct entry *copy_set(struct call *c, const struct key *k, struct entry 
     return key_set_object(c, k, present, TYPE_SET, copy.encoding, copy.object, false);
 }
 
+static struct entry *copy_list(struct call *c, const struct key *k, struct entry *present,
+                               const struct entry *from)
+{
+    const struct list_value copy = list_copy(list_of(from));
+    return key_set_object(c, k, present, TYPE_LIST, copy.encoding, copy.object, false);
+}
+
+static struct entry *copy_hash(struct call *c, const struct key *k, struct entry *present,
+                               const struct entry *from)
+{
+    const struct hash_value original = hash_value_of(from);
+    const struct hash_value copy = hash_value_copy(&original);
+    return key_set_object(c, k, present, TYPE_HASH, copy.encoding, copy.object, false);
+}
+
 static struct entry *copy_zset(struct call *c, const struct key *k, struct entry *present,
                                const struct entry *from)
 {
@@ -202,6 +219,8 @@ static struct entry *copy_zset(struct call *c, const struct key *k, struct entry
 static copy_value *const copiers[TYPE_COUNT] = {
     [TYPE_STRING] = copy_string,
     [TYPE_SET] = copy_set,
+    [TYPE_LIST] = copy_list,
+    [TYPE_HASH] = copy_hash,
     [TYPE_ZSET] = copy_zset,
 };
 

@@ -320,7 +320,8 @@ void zset__zrangestore(struct call *c)
     } else {
         const struct zset z = zset_of(e);
         const struct zset_range r = chosen_range(&z, &o);
-        result = zset_new(settings, r.to - r.from, 0);
+        /* As in Redis, which knows the number beforehand for ranks only: in a listpack -0 is 0. */
+        result = zset_new(settings, o.by == BY_RANK ? r.to - r.from : 0, 0);
         struct zset_iter it;
         uint64_t n = r.to - r.from;
         bool more = n > 0 && zset_iter_seek(&it, &z, r.from);

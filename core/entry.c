@@ -2,6 +2,8 @@
 #include "core/entry.h"
 
 #include "core/hash.h"
+#include "core/list.h"
+#include "core/hash_value.h"
 #include "core/mem.h"
 #include "core/num.h"
 #include "core/set.h"
@@ -117,6 +119,9 @@ struct entry *entry_drop_expiry(struct entry *e)
 
 struct entry *entry_compact(struct entry *e)
 {
+    if (e->encoding == ENC_LISTPACK) {
+        entry_set_object(e, listpack_compact(entry_object(e)));
+    }
     size_t bytes = entry_bytes(e);
     if (bytes > SLAB_MAX_BYTES || !slab_is_sparse(e)) {
         return e;
@@ -245,11 +250,50 @@ static const struct value_ops blob_ops = {
     .digest = blob_digest,
 };
 
+/* Listpacks of any type. */
+static void free_listpack(void *object)
+{
+    listpack_free(object);
+}
+
+static size_t listpack_value_bytes(const void *object)
+{
+    return listpack_memory(object);
+}
+
+static void list_listpack_digest(const void *object, uint8_t digest[20])
+{
+    list_digest((struct list_value){ENC_LISTPACK, (void *)object}, digest);
+}
+
+static void list_nodes_digest(const void *object, uint8_t digest[20])
+{
+    list_digest((struct list_value){ENC_QUICKLIST, (void *)object}, digest);
+}
+
+static const struct value_ops list_listpack_ops = {
+    .free = free_listpack,
+    .bytes = listpack_value_bytes,
+    .digest = list_listpack_digest,
+};
+
+static const struct value_ops list_nodes_ops = {
+    .free = list_nodes_free,
+    .free_slice = list_nodes_free_slice,
+    .free_effort = list_nodes_free_effort,
+    .bytes = list_nodes_bytes,
+    .digest = list_nodes_digest,
+};
+
 static const struct value_ops *const value_ops[TYPE_COUNT][ENC_COUNT] = {
     [TYPE_STRING] = {[ENC_BLOB] = &blob_ops},
     [TYPE_SET] = {[ENC_INTSET] = &set__intset_ops,
                   [ENC_LISTPACK] = &set__listpack_ops,
                   [ENC_TABLE] = &set__table_ops},
+    [TYPE_LIST] = {[ENC_LISTPACK] = &list_listpack_ops, [ENC_QUICKLIST] = &list_nodes_ops},
+    [TYPE_HASH] = {[ENC_LISTPACK] = &hash_listpack_ops,
+                   [ENC_LISTPACK_EX] = &hash_listpack_ex_ops,
+                   [ENC_TABLE] = &hash_table_ops},
     [TYPE_ZSET] = {[ENC_LISTPACK] = &zset_listpack_ops, [ENC_TREE] = &zset_tree_ops},
 };
 

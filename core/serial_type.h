@@ -45,7 +45,9 @@ enum serial_rdb_type { /* the type bytes of RDB files */
     RDB_STREAM_LISTPACKS_2 = 19,
     RDB_SET_LISTPACK = 20,
     RDB_STREAM_LISTPACKS_3 = 21,
-    RDB_TYPE_BYTES = 22, /* how many are told apart */
+    RDB_HASH_METADATA = 24,    /* fields with expiries */
+    RDB_HASH_LISTPACK_EX = 25,
+    RDB_TYPE_BYTES = 26, /* how many are told apart */
 };
 
 /* LZF spends at least 3 bytes on a match, which copies at most 264 bytes. */
@@ -67,6 +69,9 @@ typedef bool serial__load(struct serial_reader *r, enum serial_rdb_type type,
 /* --- the types' functions, for the tables in serial.c --- */
 serial__save serial__save_set; /* set_serial.c */
 serial__load serial__load_set, serial__load_set_intset, serial__load_set_listpack;
+/* --- the types' own files --- */
+serial__save serial__save_hash; /* hash_serial.c */
+serial__load serial__load_hash;
 serial__save serial__save_zset; /* zset_serial.c */
 serial__load serial__load_zset, serial__load_zset_listpack;
 
@@ -83,5 +88,9 @@ const uint8_t *serial__read_bytes(struct serial_reader *r, uint64_t n);
 bool serial__read_len(struct serial_reader *r, uint64_t *len);
 /* A string as a blob (a reference for the caller), or, *blob being NULL, a number. */
 bool serial__read_string(struct serial_reader *r, struct blob **blob, int64_t *number);
+
+/* --- the types that have files of their own (serial_<type>.c) --- */
+serial__save serial__save_list;
+serial__load serial__load_list;
 
 #endif

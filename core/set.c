@@ -646,9 +646,14 @@ static void free_intset(void *object)
     intset_free(object);
 }
 
-static size_t block_bytes(const void *object)
+static size_t intset_block_bytes(const void *object)
 {
     return mem_usable(object);
+}
+
+static size_t listpack_block_bytes(const void *object)
+{
+    return listpack_memory(object);
 }
 
 static void digest_intset(const void *object, uint8_t digest[20])
@@ -684,13 +689,13 @@ static void digest_members(const void *object, uint8_t digest[20])
 
 const struct value_ops set__intset_ops = {
     .free = free_intset,
-    .bytes = block_bytes,
+    .bytes = intset_block_bytes,
     .digest = digest_intset,
 };
 
 const struct value_ops set__listpack_ops = {
     .free = free_listpack,
-    .bytes = block_bytes,
+    .bytes = listpack_block_bytes,
     .digest = digest_listpack,
 };
 

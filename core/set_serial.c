@@ -139,6 +139,9 @@ bool serial__load_set_listpack(struct serial_reader *r, enum serial_rdb_type typ
     bool good = listpack_validate(blob->data, blob->len);
     if (good) {
         found.object = listpack_from_bytes(blob->data, blob->len);
+        good = found.object != NULL;
+    }
+    if (good) {
         good = listpack_count(found.object) > 0 && add_all(&s, &found, r->settings);
         set_free(&found);
     }

@@ -35,7 +35,9 @@ static const struct command *const arrays[] = {
     string_commands,  generic_commands, connection_commands,
     command_commands, config_commands,  server_commands,
     bitmap_commands,  hll_commands,     geo_commands,
-    set_commands,
+    set_commands,     sort_commands,
+    list_commands,
+    hash_commands,
     zset_commands,
 };
 enum { ARRAYS = sizeof(arrays) / sizeof(arrays[0]) };

@@ -242,9 +242,11 @@ static void send_to_shard(struct shard *s, struct conn *conn, unsigned shard,
 {
     struct run *run = route_run_to(s, conn, shard);
     struct op *op = route_op_new(s, run, conn, cmd, route_copy_argv(s, run, argv, argc), argc);
-    op->keys = run_alloc(&s->run_pool, run, nkeys * sizeof *op->keys);
-    memcpy(op->keys, keys, nkeys * sizeof *op->keys);
-    op->nkeys = nkeys;
+    if (nkeys > 0) {
+        op->keys = run_alloc(&s->run_pool, run, nkeys * sizeof *op->keys);
+        memcpy(op->keys, keys, nkeys * sizeof *op->keys);
+        op->nkeys = nkeys;
+    }
     run_append(run, op);
     conn_append(conn, op);
 }
