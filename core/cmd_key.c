@@ -5,6 +5,7 @@
  * lent to whoever runs this (command.h, APART_LEND). Renaming and moving hand the entry over, so a
  * huge value costs what a small one costs. */
 #include "core/cmd_generic.h"
+#include "core/stream.h"
 
 /* --- DEL, UNLINK, EXISTS, TOUCH --- */
 
@@ -183,8 +184,16 @@ static struct entry *copy_string(struct call *c, const struct key *k, struct ent
     return key_set_string(c, k, present, value, false);
 }
 
+static struct entry *copy_stream(struct call *c, const struct key *k, struct entry *present,
+                                 const struct entry *from)
+{
+    return key_set_object(c, k, present, TYPE_STREAM, ENC_TREE, stream_copy(entry_object(from)),
+                          false);
+}
+
 static copy_value *const copiers[TYPE_COUNT] = {
     [TYPE_STRING] = copy_string,
+    [TYPE_STREAM] = copy_stream,
 };
 
 struct copy_options {

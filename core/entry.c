@@ -6,6 +6,7 @@
 #include "core/num.h"
 #include "core/sha1.h"
 #include "core/slab.h"
+#include "core/stream.h"
 #include <stdatomic.h>
 #include <sys/mman.h>
 
@@ -243,8 +244,17 @@ static const struct value_ops blob_ops = {
     .digest = blob_digest,
 };
 
+static const struct value_ops stream_ops = {
+    .free = stream_free,
+    .free_slice = stream_free_slice,
+    .free_effort = stream_free_effort,
+    .bytes = stream_bytes,
+    .digest = stream_digest,
+};
+
 static const struct value_ops *const value_ops[TYPE_COUNT][ENC_COUNT] = {
     [TYPE_STRING] = {[ENC_BLOB] = &blob_ops},
+    [TYPE_STREAM] = {[ENC_TREE] = &stream_ops},
 };
 
 const struct value_ops *entry_value_ops(enum value_type type, enum value_encoding encoding)

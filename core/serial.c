@@ -12,6 +12,7 @@
 #include "core/serial_type.h"
 #include "core/mem.h"
 #include "core/num.h"
+#include "core/stream_serial.h"
 #include <assert.h>
 #include <endian.h>
 #include <liblzf/lzf.h>
@@ -359,10 +360,14 @@ static bool load_string(struct serial_reader *r, enum serial_rdb_type type,
 
 static serial__save *const savers[TYPE_COUNT] = {
     [TYPE_STRING] = save_string,
+    [TYPE_STREAM] = stream__save,
 };
 
 static serial__load *const loaders[RDB_TYPE_BYTES] = {
     [RDB_STRING] = load_string,
+    [RDB_STREAM_LISTPACKS] = stream__load,
+    [RDB_STREAM_LISTPACKS_2] = stream__load,
+    [RDB_STREAM_LISTPACKS_3] = stream__load,
 };
 
 void serial_value(struct bytes *out, const struct entry *e, const struct settings *settings)
@@ -414,7 +419,9 @@ enum serial_error serial_load_dump(struct slice payload, const struct settings *
 
 void serial_loaded_free(struct serial_loaded *value)
 {
-    assert(value->type == TYPE_STRING); /* what the loaders above make */
+    if (value->object) {
+        entry_value_ops(value->type, value->encoding)->free(value->object);
+    }
     if (value->blob) {
         blob_release(value->blob);
     }

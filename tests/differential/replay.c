@@ -12,7 +12,7 @@
 
 enum { WORDS_MAX = 1024, WORD_MAX_BYTES = 1 << 20 };
 
-HARNESS_COMMANDS(string_commands, generic_commands)
+HARNESS_COMMANDS(string_commands, generic_commands, stream_commands)
 
 static bool read_exactly(void *to, size_t len)
 {
