@@ -5,6 +5,7 @@
  * lent to whoever runs this (command.h, APART_LEND). Renaming and moving hand the entry over, so a
  * huge value costs what a small one costs. */
 #include "core/cmd_generic.h"
+#include "core/list.h"
 #include "core/stream.h"
 
 /* --- DEL, UNLINK, EXISTS, TOUCH --- */
@@ -184,6 +185,13 @@ static struct entry *copy_string(struct call *c, const struct key *k, struct ent
     return key_set_string(c, k, present, value, false);
 }
 
+static struct entry *copy_list(struct call *c, const struct key *k, struct entry *present,
+                               const struct entry *from)
+{
+    const struct list_value copy = list_copy(list_of(from));
+    return key_set_object(c, k, present, TYPE_LIST, copy.encoding, copy.object, false);
+}
+
 static struct entry *copy_stream(struct call *c, const struct key *k, struct entry *present,
                                  const struct entry *from)
 {
@@ -193,6 +201,7 @@ static struct entry *copy_stream(struct call *c, const struct key *k, struct ent
 
 static copy_value *const copiers[TYPE_COUNT] = {
     [TYPE_STRING] = copy_string,
+    [TYPE_LIST] = copy_list,
     [TYPE_STREAM] = copy_stream,
 };
 

@@ -2,6 +2,7 @@
 #include "core/entry.h"
 
 #include "core/hash.h"
+#include "core/list.h"
 #include "core/mem.h"
 #include "core/num.h"
 #include "core/sha1.h"
@@ -116,6 +117,9 @@ struct entry *entry_drop_expiry(struct entry *e)
 
 struct entry *entry_compact(struct entry *e)
 {
+    if (e->encoding == ENC_LISTPACK) {
+        entry_set_object(e, listpack_compact(entry_object(e)));
+    }
     size_t bytes = entry_bytes(e);
     if (bytes > SLAB_MAX_BYTES || !slab_is_sparse(e)) {
         return e;
@@ -244,6 +248,41 @@ static const struct value_ops blob_ops = {
     .digest = blob_digest,
 };
 
+/* Listpacks of any type. */
+static void free_listpack(void *object)
+{
+    listpack_free(object);
+}
+
+static size_t listpack_value_bytes(const void *object)
+{
+    return listpack_memory(object);
+}
+
+static void list_listpack_digest(const void *object, uint8_t digest[20])
+{
+    list_digest((struct list_value){ENC_LISTPACK, (void *)object}, digest);
+}
+
+static void list_nodes_digest(const void *object, uint8_t digest[20])
+{
+    list_digest((struct list_value){ENC_QUICKLIST, (void *)object}, digest);
+}
+
+static const struct value_ops list_listpack_ops = {
+    .free = free_listpack,
+    .bytes = listpack_value_bytes,
+    .digest = list_listpack_digest,
+};
+
+static const struct value_ops list_nodes_ops = {
+    .free = list_nodes_free,
+    .free_slice = list_nodes_free_slice,
+    .free_effort = list_nodes_free_effort,
+    .bytes = list_nodes_bytes,
+    .digest = list_nodes_digest,
+};
+
 static const struct value_ops stream_ops = {
     .free = stream_free,
     .free_slice = stream_free_slice,
@@ -254,6 +293,7 @@ static const struct value_ops stream_ops = {
 
 static const struct value_ops *const value_ops[TYPE_COUNT][ENC_COUNT] = {
     [TYPE_STRING] = {[ENC_BLOB] = &blob_ops},
+    [TYPE_LIST] = {[ENC_LISTPACK] = &list_listpack_ops, [ENC_QUICKLIST] = &list_nodes_ops},
     [TYPE_STREAM] = {[ENC_TREE] = &stream_ops},
 };
 

@@ -100,7 +100,7 @@ struct keyspace {
     uint64_t random_state_;
     struct keyspace *view_of;   /* the owner's keyspace when this is a view, NULL otherwise */
     struct keyspace_hooks hooks; /* copied into views */
-    bool keep_expired;          /* replica: expired keys are absent, but their master deletes them */
+    bool keep_expired;          /* expired keys are absent, but stay: on a replica, during a pause */
 };
 
 struct key {

@@ -11,9 +11,9 @@
  * address and give back positions inside it. Numbers in canonical form are stored as integers.
  *
  * A listpack is at most LISTPACK_MAX_BYTES; a function that would exceed that returns NULL and
- * leaves the block as it was. Memory from mem.h. Owner: one thread; a position (uint8_t *) is valid until
- * the next change. What comes from strangers is checked by listpack_validate() before anything
- * else touches it.
+ * leaves the block as it was. Memory from slab.h or mem.h. Owner: one thread; a position (uint8_t *)
+ * is valid until the next change. What comes from strangers is checked by listpack_validate()
+ * before anything else touches it.
  */
 #ifndef ASHLAR_CORE_LISTPACK_H
 #define ASHLAR_CORE_LISTPACK_H
@@ -26,12 +26,15 @@ enum { LISTPACK_HEADER_BYTES = 6, LISTPACK_INT_CHARS = 24 };
 
 struct listpack; /* the block */
 
-struct listpack *listpack_new(size_t capacity_bytes);
+struct listpack *listpack_new(size_t capacity_bytes); /* the capacity is only a hint */
 void listpack_free(struct listpack *lp);
 struct listpack *listpack_copy(const struct listpack *lp);
-/* A block of foreign bytes that listpack_validate() has accepted. */
+/* A block of foreign bytes that listpack_validate() has accepted; NULL when memory is short. */
 struct listpack *listpack_from_bytes(const void *bytes, size_t len);
 size_t listpack_bytes(const struct listpack *lp);  /* the format's total */
+size_t listpack_memory(const struct listpack *lp); /* what it takes */
+/* Moves it to a better place if there is one (slab_is_sparse); its address, maybe the old. */
+struct listpack *listpack_compact(struct listpack *lp);
 const void *listpack_data(const struct listpack *lp);
 uint32_t listpack_count(const struct listpack *lp);
 
@@ -55,7 +58,7 @@ bool listpack_equals(const uint8_t *at, struct slice s);
 uint8_t *listpack_find(const struct listpack *lp, const uint8_t *at, struct slice s, uint32_t skip);
 
 enum listpack_where { LISTPACK_BEFORE, LISTPACK_AFTER, LISTPACK_REPLACE };
-/* *placed (may be NULL) receives the new element's position. */
+/* *placed (may be NULL) receives the new element's position. s must not lie in lp. */
 struct listpack *listpack_insert(struct listpack *lp, uint8_t *at, enum listpack_where where,
                                  struct slice s, uint8_t **placed);
 struct listpack *listpack_insert_int(struct listpack *lp, uint8_t *at, enum listpack_where where,
@@ -63,6 +66,8 @@ struct listpack *listpack_insert_int(struct listpack *lp, uint8_t *at, enum list
 struct listpack *listpack_append(struct listpack *lp, struct slice s);
 struct listpack *listpack_append_int(struct listpack *lp, int64_t v);
 struct listpack *listpack_prepend(struct listpack *lp, struct slice s);
+/* Several at once: the block moves at most once. */
+struct listpack *listpack_append_all(struct listpack *lp, const struct slice *s, uint32_t n);
 /* Deletes n elements from at on; *next (may be NULL) is what follows them, NULL at the end. */
 struct listpack *listpack_delete(struct listpack *lp, uint8_t *at, uint32_t n, uint8_t **next);
 /* Bytes that an element would add. */

@@ -360,11 +360,16 @@ static bool load_string(struct serial_reader *r, enum serial_rdb_type type,
 
 static serial__save *const savers[TYPE_COUNT] = {
     [TYPE_STRING] = save_string,
+    [TYPE_LIST] = serial__save_list,
     [TYPE_STREAM] = stream__save,
 };
 
 static serial__load *const loaders[RDB_TYPE_BYTES] = {
     [RDB_STRING] = load_string,
+    [RDB_LIST] = serial__load_list,
+    [RDB_LIST_ZIPLIST] = serial__load_list,
+    [RDB_LIST_QUICKLIST] = serial__load_list,
+    [RDB_LIST_QUICKLIST_2] = serial__load_list,
     [RDB_STREAM_LISTPACKS] = stream__load,
     [RDB_STREAM_LISTPACKS_2] = stream__load,
     [RDB_STREAM_LISTPACKS_3] = stream__load,

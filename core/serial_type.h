@@ -78,4 +78,8 @@ bool serial__read_len(struct serial_reader *r, uint64_t *len);
 /* A string as a blob (a reference for the caller), or, *blob being NULL, a number. */
 bool serial__read_string(struct serial_reader *r, struct blob **blob, int64_t *number);
 
+/* --- the types that have files of their own (serial_<type>.c) --- */
+serial__save serial__save_list;
+serial__load serial__load_list;
+
 #endif

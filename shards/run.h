@@ -82,7 +82,7 @@ struct run_block {
     size_t bytes; /* of the whole block */
 };
 
-enum { RUN_BLOCK_BYTES = 2048, RUN_POOL_MAX = 4096 };
+enum { RUN_BLOCK_BYTES = 2048, RUN_POOL_MAX = 1024 };
 
 struct run {
     struct message message; /* of a chain's first run */

@@ -121,7 +121,8 @@ static struct keyspace_background slice_until(struct shard *s, uint64_t deadline
 /* Expiry gets at most a quarter of a busy shard's time. True when there is more to do. */
 static bool expire(struct shard *s)
 {
-    if (!s->config->core.active_expire || keyspace_expire_next_ms(s->keyspace) > s->now_ms) {
+    if (!s->config->core.active_expire || s->keyspace->keep_expired ||
+        keyspace_expire_next_ms(s->keyspace) > s->now_ms) {
         return false;
     }
     uint64_t start = clock_mono_ns();
@@ -226,12 +227,20 @@ static void wait_turn(struct shard *s, bool busy)
     }
 }
 
+/* While CLIENT PAUSE lasts nothing changes the data set: expired keys are absent, but stay. */
+static void follow_pause(struct shard *s)
+{
+    int64_t until = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed);
+    s->keyspace->keep_expired = s->now_ms < until;
+}
+
 /* One turn; returns whether the background has more to do. */
 static bool turn(struct shard *s, bool more)
 {
     bool busy = more || s->ready != NULL || s->barriers != NULL || exec_must_not_sleep(s->exec);
     wait_turn(s, busy);
     read_clocks(s);
+    follow_pause(s);
     counter_add(&s->stats.turns, 1);
     route_phase(s);
     bool worked = exec_turn(s);

@@ -3,7 +3,7 @@
  *   harness-replay <unix time in ms> <RESP version>
  *
  * A command is a count of words, then each word; a word and a reply are a length, then bytes. All
- * numbers are four bytes in the machine's order. */
+ * numbers are four bytes in the machine's order. CONFIG SET with one of settings[] works, too. */
 #include "core/command.h"
 #include "tests/unit/harness.h"
 
@@ -12,7 +12,31 @@
 
 enum { WORDS_MAX = 1024, WORD_MAX_BYTES = 1 << 20 };
 
-HARNESS_COMMANDS(string_commands, generic_commands, stream_commands)
+HARNESS_COMMANDS(string_commands, generic_commands, list_commands, stream_commands)
+
+static const struct {
+    const char *name;
+    size_t offset; /* of an int64_t in struct settings */
+} settings[] = {
+    {"list-max-listpack-size", offsetof(struct settings, list_max_listpack_size)},
+    {"list-compress-depth", offsetof(struct settings, list_compress_depth)},
+};
+
+/* False when the command is none of that. */
+static bool config_set(struct harness *h, const struct slice *argv, uint32_t argc)
+{
+    if (argc != 4 || !slice_is(argv[0], "config")) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        if (slice_is(argv[2], settings[i].name)) {
+            int64_t v = strtoll(argv[3].ptr, NULL, 10);
+            memcpy((char *)&h->settings + settings[i].offset, &v, sizeof v);
+            return true;
+        }
+    }
+    return false;
+}
 
 static bool read_exactly(void *to, size_t len)
 {
@@ -35,6 +59,7 @@ static bool read_command(struct slice *argv, uint32_t *argc)
         if (!word || !read_exactly(word, len)) {
             return false;
         }
+        word[len] = '\0';
     }
     return true;
 }
@@ -51,7 +76,8 @@ int main(int argc, char **argv)
     h->now_ms = strtoll(argv[1], NULL, 10);
     h->resp = (int)strtol(argv[2], NULL, 10);
     while (read_command(words, &count)) {
-        struct slice reply = harness_run_argv(h, words, count);
+        struct slice reply = config_set(h, words, count) ? slice_str("+OK\r\n")
+                                                         : harness_run_argv(h, words, count);
         uint32_t len = (uint32_t)reply.len;
         fwrite(&len, sizeof len, 1, stdout);
         fwrite(reply.ptr, 1, reply.len, stdout);

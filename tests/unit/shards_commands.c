@@ -61,6 +61,16 @@ __attribute__((weak)) const struct command generic_commands[] = {
 __attribute__((weak)) const struct command connection_commands[] = {{0}};
 __attribute__((weak)) const struct command config_commands[] = {{0}};
 __attribute__((weak)) const struct command server_commands[] = {{0}};
+/* Data types are not what is tested here. */
+__attribute__((weak)) const struct command list_commands[] = {{0}};
+__attribute__((weak)) const struct command set_commands[] = {{0}};
+__attribute__((weak)) const struct command sort_commands[] = {{0}};
+__attribute__((weak)) const struct command hash_commands[] = {{0}};
+__attribute__((weak)) const struct command zset_commands[] = {{0}};
+__attribute__((weak)) const struct command bitmap_commands[] = {{0}};
+__attribute__((weak)) const struct command hll_commands[] = {{0}};
+__attribute__((weak)) const struct command geo_commands[] = {{0}};
+__attribute__((weak)) const struct command stream_commands[] = {{0}};
 
 static struct reply out;
 
