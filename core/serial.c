@@ -360,21 +360,28 @@ static bool load_string(struct serial_reader *r, enum serial_rdb_type type,
 
 static serial__save *const savers[TYPE_COUNT] = {
     [TYPE_STRING] = save_string,
-    [TYPE_HASH] = serial__save_hash,
+    [TYPE_SET] = serial__save_set,
     [TYPE_LIST] = serial__save_list,
+    [TYPE_HASH] = serial__save_hash,
+    [TYPE_ZSET] = serial__save_zset,
 };
 
 static serial__load *const loaders[RDB_TYPE_BYTES] = {
     [RDB_STRING] = load_string,
-    [RDB_HASH] = serial__load_hash,
-    [RDB_HASH_ZIPLIST] = serial__load_hash,
-    [RDB_HASH_LISTPACK] = serial__load_hash,
-    [RDB_HASH_METADATA] = serial__load_hash,
-    [RDB_HASH_LISTPACK_EX] = serial__load_hash,
+    [RDB_SET] = serial__load_set,
+    [RDB_SET_INTSET] = serial__load_set_intset,
+    [RDB_SET_LISTPACK] = serial__load_set_listpack,
     [RDB_LIST] = serial__load_list,
     [RDB_LIST_ZIPLIST] = serial__load_list,
     [RDB_LIST_QUICKLIST] = serial__load_list,
     [RDB_LIST_QUICKLIST_2] = serial__load_list,
+    [RDB_HASH] = serial__load_hash,
+    [RDB_HASH_LISTPACK] = serial__load_hash,
+    [RDB_HASH_METADATA] = serial__load_hash,
+    [RDB_HASH_LISTPACK_EX] = serial__load_hash,
+    [RDB_ZSET] = serial__load_zset,
+    [RDB_ZSET_2] = serial__load_zset,
+    [RDB_ZSET_LISTPACK] = serial__load_zset_listpack,
 };
 
 void serial_value(struct bytes *out, const struct entry *e, const struct settings *settings)

@@ -66,9 +66,14 @@ typedef void serial__save(struct bytes *out, const struct entry *e,
 typedef bool serial__load(struct serial_reader *r, enum serial_rdb_type type,
                           struct serial_loaded *out);
 
+/* --- the types' functions, for the tables in serial.c --- */
+serial__save serial__save_set; /* set_serial.c */
+serial__load serial__load_set, serial__load_set_intset, serial__load_set_listpack;
 /* --- the types' own files --- */
 serial__save serial__save_hash; /* serial_hash.c */
 serial__load serial__load_hash;
+serial__save serial__save_zset; /* zset_serial.c */
+serial__load serial__load_zset, serial__load_zset_listpack;
 
 /* --- writing --- */
 void serial__write_byte(struct bytes *out, uint8_t byte);
