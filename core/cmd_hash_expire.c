@@ -1,8 +1,8 @@
 /* cmd_hash_expire.c - fields that expire: HEXPIRE and its kin, HTTL and its kin, HPERSIST, and the
  * commands that read or set fields together with their expiry: HGETEX, HGETDEL, HSETEX.
  *
- * Times are kept as absolute unix time in milliseconds, at most FIELD_EXPIRY_MAX_MS. A time that has
- * come already deletes the field at once, except where a master decides (CALL_FROM_MASTER). */
+ * Times are kept as absolute unix time in milliseconds, at most FIELD_EXPIRY_MAX_MS. A time that
+ * has come already deletes the field at once, except where a master decides (CALL_FROM_MASTER). */
 #include "core/cmd_hash.h"
 
 #include <limits.h>

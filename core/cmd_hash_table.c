@@ -1,7 +1,7 @@
 /* cmd_hash_table.c - the rows of the hash commands (see command.h), ordered by name.
  *
- * Facts (arity, flags, keys, argument names, versions) are those of Redis 7.4 and, for HGETDEL,
- * HGETEX and HSETEX, of Redis 8.0, which clients read through COMMAND; the descriptions are ours. */
+ * Facts (arity, flags, keys, argument names, versions) are those of Redis 7.4 (HGETDEL, HGETEX,
+ * HSETEX: of Redis 8.0), which clients read through COMMAND; the descriptions are ours. */
 #include "core/cmd_hash.h"
 
 #define ARG(name_, type_, ...) {.name = (name_), .type = (type_), __VA_ARGS__}

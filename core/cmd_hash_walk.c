@@ -1,7 +1,7 @@
 /* cmd_hash_walk.c - hash commands that go through a hash: HGETALL, HKEYS, HVALS, HSCAN, HRANDFIELD.
  *
  * HRANDFIELD draws from a large hash directly while all its fields are alive and few of them are
- * wanted. Otherwise it gathers the places of all live fields (8 bytes each) and draws from these. */
+ * wanted. Otherwise it gathers the places of live fields (8 bytes each) and draws from them. */
 #include "core/cmd_generic.h"
 #include "core/cmd_hash.h"
 #include "core/glob.h"

@@ -9,6 +9,7 @@
 #include "core/list.h"
 #include "core/hash_value.h"
 #include "core/zset.h"
+#include "core/stream.h"
 
 /* --- DEL, UNLINK, EXISTS, TOUCH --- */
 
@@ -216,12 +217,20 @@ static struct entry *copy_zset(struct call *c, const struct key *k, struct entry
     return key_set_object(c, k, present, TYPE_ZSET, copy.encoding, copy.object, false);
 }
 
+static struct entry *copy_stream(struct call *c, const struct key *k, struct entry *present,
+                                 const struct entry *from)
+{
+    return key_set_object(c, k, present, TYPE_STREAM, ENC_TREE, stream_copy(entry_object(from)),
+                          false);
+}
+
 static copy_value *const copiers[TYPE_COUNT] = {
     [TYPE_STRING] = copy_string,
     [TYPE_SET] = copy_set,
     [TYPE_LIST] = copy_list,
     [TYPE_HASH] = copy_hash,
     [TYPE_ZSET] = copy_zset,
+    [TYPE_STREAM] = copy_stream,
 };
 
 struct copy_options {

@@ -328,6 +328,11 @@ int command_keys(const struct command *cmd, const struct slice *argv, uint32_t a
         }
         return 1;
     }
+    /* Options in front of the keyword may have arguments that look like it (XREADGROUP): only the
+     * command's own function tells them apart. */
+    if (spec->begin == KEY_BEGIN_KEYWORD && cmd->find_keys) {
+        return cmd->find_keys(argv, argc, positions, max);
+    }
     int count = spec_keys_all(cmd, argv, (int)argc, positions, max);
     if (count < 0 && cmd->find_keys) {
         return cmd->find_keys(argv, argc, positions, max);

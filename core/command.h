@@ -240,6 +240,7 @@ extern const struct command set_commands[], sort_commands[];
 extern const struct command list_commands[];
 extern const struct command hash_commands[];
 extern const struct command zset_commands[];
+extern const struct command stream_commands[];
 /* Categories of a command, those that its flags imply included. */
 uint32_t command_acl(const struct command *cmd);
 /* Positions of all keys of argv by the row's specifications; returns how many, -1 when argv does

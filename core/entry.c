@@ -10,6 +10,7 @@
 #include "core/sha1.h"
 #include "core/slab.h"
 #include "core/zset.h"
+#include "core/stream.h"
 #include <stdatomic.h>
 #include <sys/mman.h>
 
@@ -285,6 +286,14 @@ static const struct value_ops list_nodes_ops = {
     .digest = list_nodes_digest,
 };
 
+static const struct value_ops stream_ops = {
+    .free = stream_free,
+    .free_slice = stream_free_slice,
+    .free_effort = stream_free_effort,
+    .bytes = stream_bytes,
+    .digest = stream_digest,
+};
+
 static const struct value_ops *const value_ops[TYPE_COUNT][ENC_COUNT] = {
     [TYPE_STRING] = {[ENC_BLOB] = &blob_ops},
     [TYPE_SET] = {[ENC_INTSET] = &set__intset_ops,
@@ -295,6 +304,7 @@ static const struct value_ops *const value_ops[TYPE_COUNT][ENC_COUNT] = {
                    [ENC_LISTPACK_EX] = &hash_listpack_ex_ops,
                    [ENC_TABLE] = &hash_table_ops},
     [TYPE_ZSET] = {[ENC_LISTPACK] = &zset_listpack_ops, [ENC_TREE] = &zset_tree_ops},
+    [TYPE_STREAM] = {[ENC_TREE] = &stream_ops},
 };
 
 const struct value_ops *entry_value_ops(enum value_type type, enum value_encoding encoding)

@@ -89,7 +89,7 @@ void hash_value_each(const struct hash_value *h, int64_t now_ms, hash_value_visi
  * during a whole scan is shown. */
 uint64_t hash_value_scan(const struct hash_value *h, uint64_t at, int64_t now_ms,
                          hash_value_visit *visit, void *ctx);
-/* One field, each with the same chance, expired or not; ENC_TABLE only, and not empty. Its place. */
+/* One field, each with the same chance, expired or not; its place. ENC_TABLE only, not empty. */
 void *hash_value_random(const struct hash_value *h, uint64_t (*random)(void *ctx), void *ctx);
 void hash_value_look(const struct hash_value *h, void *place, struct hash_element *out);
 

@@ -12,6 +12,7 @@
 #include "core/serial_type.h"
 #include "core/mem.h"
 #include "core/num.h"
+#include "core/stream_serial.h"
 #include <assert.h>
 #include <endian.h>
 #include <liblzf/lzf.h>
@@ -364,6 +365,7 @@ static serial__save *const savers[TYPE_COUNT] = {
     [TYPE_LIST] = serial__save_list,
     [TYPE_HASH] = serial__save_hash,
     [TYPE_ZSET] = serial__save_zset,
+    [TYPE_STREAM] = stream__save,
 };
 
 static serial__load *const loaders[RDB_TYPE_BYTES] = {
@@ -383,6 +385,9 @@ static serial__load *const loaders[RDB_TYPE_BYTES] = {
     [RDB_ZSET] = serial__load_zset,
     [RDB_ZSET_2] = serial__load_zset,
     [RDB_ZSET_LISTPACK] = serial__load_zset_listpack,
+    [RDB_STREAM_LISTPACKS] = stream__load,
+    [RDB_STREAM_LISTPACKS_2] = stream__load,
+    [RDB_STREAM_LISTPACKS_3] = stream__load,
 };
 
 void serial_value(struct bytes *out, const struct entry *e, const struct settings *settings)

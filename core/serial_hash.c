@@ -31,8 +31,8 @@ static void save_field(const struct hash_element *e, void *ctx)
 {
     const struct save *s = ctx;
     if (s->expiries) {
-        serial__write_len(s->out, e->at_ms == HASH_NO_EXPIRY ? 0
-                                                             : (uint64_t)(e->at_ms - s->min_ms) + 1);
+        const bool expires = e->at_ms != HASH_NO_EXPIRY;
+        serial__write_len(s->out, expires ? (uint64_t)(e->at_ms - s->min_ms) + 1 : 0);
     }
     serial__write_string(s->out, e->field, s->settings);
     serial__write_string(s->out, e->value, s->settings);

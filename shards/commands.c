@@ -32,7 +32,7 @@ static_assert((int)STATS_COMMANDS_MAX < (int)NO_CONTAINER, "ids fit");
 
 /* The rows of all parts. Add an array here and its commands exist. */
 static const struct command *const arrays[] = {
-    string_commands,  generic_commands, connection_commands,
+    string_commands,  generic_commands, stream_commands, connection_commands,
     command_commands, config_commands,  server_commands,
     bitmap_commands,  hll_commands,     geo_commands,
     set_commands,     sort_commands,

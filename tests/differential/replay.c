@@ -13,7 +13,8 @@
 enum { WORDS_MAX = 1024, WORD_MAX_BYTES = 1 << 20 };
 
 HARNESS_COMMANDS(string_commands, generic_commands, set_commands, sort_commands, list_commands,
-                 hash_commands, zset_commands, bitmap_commands, hll_commands, geo_commands)
+                 hash_commands, zset_commands, bitmap_commands, hll_commands, geo_commands,
+                 stream_commands)
 
 static const struct {
     const char *name;

@@ -134,7 +134,8 @@ static void put(struct hash_value *h, int i)
     char name_buf[512], value_buf[512];
     const int64_t value = (int64_t)draw(1000000);
     const bool keep = draw(2);
-    const bool added = hash_value_put(h, name(i, name_buf), text(value, value_buf), keep, &settings);
+    const bool added =
+        hash_value_put(h, name(i, name_buf), text(value, value_buf), keep, &settings);
     cr_assert_eq(added, !model[i].there);
     const int64_t at_ms = keep && model[i].there ? model[i].at_ms : HASH_NO_EXPIRY;
     model[i] = (struct model){true, value, at_ms};
