@@ -379,6 +379,7 @@ static serial__load *const loaders[RDB_TYPE_BYTES] = {
     [RDB_LIST_QUICKLIST_2] = serial__load_list,
     [RDB_HASH] = serial__load_hash,
     [RDB_HASH_LISTPACK] = serial__load_hash,
+    [RDB_HASH_ZIPLIST] = serial__load_hash,
     [RDB_HASH_METADATA] = serial__load_hash,
     [RDB_HASH_LISTPACK_EX] = serial__load_hash,
     [RDB_ZSET] = serial__load_zset,
