@@ -41,8 +41,8 @@ BODIES = [b'\5\2\1a' + binary(1) + b'\1b' + binary(2), b'\5\2\1b' + binary(2) + 
           b'\5\2\1a' + binary(1), b'\5\1\1a' + binary(-0.0), b'\5\1\1a' + binary(float('inf')),
           b'\3\1\1a\0031.5', b'\3\1\1a\xfe', b'\3\1\1a\xff', b'\3\1\1a\xfd',
           b'\5\1\xc0\x05' + binary(1), b'\5\1\x40\x50' + b'z' * 80 + binary(1),
-          b'\x11\x0d\x0d\0\0\0\2\0\x81a\2\1\1\xff', b'\x11\x07\x07\0\0\0\0\0\xff',
-          b'\x11\x0a\x0a\0\0\0\1\0\x81a\2\xff', b'\x11\x0d\x0c\0\0\0\2\0\x81a\2\1\1\xff']
+          b'\x11\x0c\x0c\0\0\0\2\0\x81a\2\1\1\xff', b'\x11\x07\x07\0\0\0\0\0\xff',
+          b'\x11\x0a\x0a\0\0\0\1\0\x81a\2\xff', b'\x11\x0c\x0d\0\0\0\2\0\x81a\2\1\1\xff']
 PAYLOADS = [signed(b) for b in BODIES]
 
 
