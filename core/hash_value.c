@@ -1,8 +1,6 @@
 /* hash_value.c - see hash_value.h. */
 #include "core/hash_value.h"
 
-#include "core/mem.h"
-#include "core/num.h"
 #include "core/sha1.h"
 
 enum {

@@ -70,7 +70,7 @@ typedef bool serial__load(struct serial_reader *r, enum serial_rdb_type type,
 serial__save serial__save_set; /* set_serial.c */
 serial__load serial__load_set, serial__load_set_intset, serial__load_set_listpack;
 /* --- the types' own files --- */
-serial__save serial__save_hash; /* hash_serial.c */
+serial__save serial__save_hash; /* serial_hash.c */
 serial__load serial__load_hash;
 serial__save serial__save_zset; /* zset_serial.c */
 serial__load serial__load_zset, serial__load_zset_listpack;

@@ -19,6 +19,7 @@ static const struct {
     const char *name;
     size_t offset; /* of an int64_t in struct settings */
 } settings[] = {
+    {"hash-max-listpack-entries", offsetof(struct settings, hash_max_listpack_entries)},
     {"list-max-listpack-size", offsetof(struct settings, list_max_listpack_size)},
     {"list-compress-depth", offsetof(struct settings, list_compress_depth)},
 };

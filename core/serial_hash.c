@@ -1,7 +1,8 @@
-/* hash_serial.c - hashes as the bytes of an RDB file (serial_type.h).
+/* serial_hash.c - hashes as the bytes of an RDB file (serial_type.h).
  *
  *   RDB_HASH              length, then field, value …
  *   RDB_HASH_LISTPACK     a string: the listpack
+ *   RDB_HASH_ZIPLIST      a string: the ziplist that came before it (read only)
  *   RDB_HASH_METADATA     earliest expiry (8 bytes LE), length, then per field: its expiry counted
  *                         from the earliest, plus one, 0 for none; field; value
  *   RDB_HASH_LISTPACK_EX  earliest expiry (8 bytes LE), a string: the listpack of triples
@@ -11,6 +12,7 @@
 #include "core/hash_value.h"
 #include "core/num.h"
 #include "core/serial_type.h"
+#include "core/ziplist.h"
 
 #include <endian.h>
 
@@ -223,8 +225,19 @@ static bool accept_listpack(struct serial_reader *r, struct hash_value *h)
     return check.good;
 }
 
-static bool load_listpack(struct serial_reader *r, bool expiries, struct hash_value *h)
+static struct listpack *listpack_of(struct slice bytes, enum serial_rdb_type type)
 {
+    if (type == RDB_HASH_ZIPLIST) {
+        return ziplist_to_listpack(bytes.ptr, bytes.len);
+    }
+    return listpack_validate(bytes.ptr, bytes.len) ? listpack_from_bytes(bytes.ptr, bytes.len)
+                                                   : NULL;
+}
+
+static bool load_listpack(struct serial_reader *r, enum serial_rdb_type type,
+                          struct hash_value *h)
+{
+    const bool expiries = type == RDB_HASH_LISTPACK_EX;
     char digits[NUM_INT_CHARS];
     struct slice bytes;
     struct blob *blob = NULL;
@@ -233,8 +246,7 @@ static bool load_listpack(struct serial_reader *r, bool expiries, struct hash_va
         return false;
     }
     h->encoding = expiries ? ENC_LISTPACK_EX : ENC_LISTPACK;
-    h->object = listpack_validate(bytes.ptr, bytes.len) ? listpack_from_bytes(bytes.ptr, bytes.len)
-                                                        : NULL;
+    h->object = listpack_of(bytes, type);
     release(blob);
     if (h->object && !accept_listpack(r, h)) {
         hash_value_free(h);
@@ -245,10 +257,9 @@ static bool load_listpack(struct serial_reader *r, bool expiries, struct hash_va
 bool serial__load_hash(struct serial_reader *r, enum serial_rdb_type type,
                        struct serial_loaded *out)
 {
-    const bool expiries = type == RDB_HASH_METADATA || type == RDB_HASH_LISTPACK_EX;
-    const bool listpack = type == RDB_HASH_LISTPACK || type == RDB_HASH_LISTPACK_EX;
     struct hash_value h = {.encoding = ENC_LISTPACK};
-    if (!(listpack ? load_listpack(r, expiries, &h) : load_fields(r, expiries, &h))) {
+    const bool fields = type == RDB_HASH || type == RDB_HASH_METADATA;
+    if (!(fields ? load_fields(r, type == RDB_HASH_METADATA, &h) : load_listpack(r, type, &h))) {
         return false;
     }
     *out = (struct serial_loaded){.type = TYPE_HASH, .encoding = h.encoding, .object = h.object};
