@@ -209,12 +209,14 @@ static bool check_options(struct call *c, const struct query *q)
 {
     const int name_len = (int)c->argv[0].len;
     if (q->store && (q->with_distance || q->with_hash || q->with_point)) {
-        reply_errorf(c->out, "ERR %s is not compatible with WITHDIST, WITHHASH and WITHCOORD options",
+        reply_errorf(c->out,
+                     "ERR %s is not compatible with WITHDIST, WITHHASH and WITHCOORD options",
                      q->kind & SEARCH_STORE ? "GEOSEARCHSTORE" : "STORE option in GEORADIUS");
         return false;
     }
     if ((q->kind & SEARCH) && !q->from_member && !q->from_point) {
-        reply_errorf(c->out, "ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for %.*s",
+        reply_errorf(c->out,
+                     "ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for %.*s",
                      name_len, c->argv[0].ptr);
         return false;
     }

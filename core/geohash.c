@@ -7,7 +7,8 @@
 #define EARTH_RADIUS_M 6372797.560856
 #define MERCATOR_MAX_M 20037726.37 /* half around the earth */
 #define STANDARD_LATITUDE_MAX 90.0
-enum { POLAR_LATITUDE = 66, ARCTIC_LATITUDE = 80 }; /* where cells get so narrow that a step less is needed */
+/* Beyond these, cells are so narrow that a step less is needed, and another. */
+enum { POLAR_LATITUDE = 66, ARCTIC_LATITUDE = 80 };
 
 static inline double radians(double degrees)
 {
