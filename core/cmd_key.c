@@ -5,8 +5,11 @@
  * lent to whoever runs this (command.h, APART_LEND). Renaming and moving hand the entry over, so a
  * huge value costs what a small one costs. */
 #include "core/cmd_generic.h"
+#include "core/set.h"
 #include "core/list.h"
 #include "core/stream.h"
+#include "core/hash_value.h"
+#include "core/zset.h"
 
 /* --- DEL, UNLINK, EXISTS, TOUCH --- */
 
@@ -185,11 +188,33 @@ static struct entry *copy_string(struct call *c, const struct key *k, struct ent
     return key_set_string(c, k, present, value, false);
 }
 
+static struct entry *copy_set(struct call *c, const struct key *k, struct entry *present,
+                              const struct entry *from)
+{
+    const struct set source = set_of(from), copy = set_copy(&source);
+    return key_set_object(c, k, present, TYPE_SET, copy.encoding, copy.object, false);
+}
+
 static struct entry *copy_list(struct call *c, const struct key *k, struct entry *present,
                                const struct entry *from)
 {
     const struct list_value copy = list_copy(list_of(from));
     return key_set_object(c, k, present, TYPE_LIST, copy.encoding, copy.object, false);
+}
+
+static struct entry *copy_hash(struct call *c, const struct key *k, struct entry *present,
+                               const struct entry *from)
+{
+    const struct hash_value original = hash_value_of(from);
+    const struct hash_value copy = hash_value_copy(&original);
+    return key_set_object(c, k, present, TYPE_HASH, copy.encoding, copy.object, false);
+}
+
+static struct entry *copy_zset(struct call *c, const struct key *k, struct entry *present,
+                               const struct entry *from)
+{
+    const struct zset source = zset_of(from), copy = zset_copy(&source);
+    return key_set_object(c, k, present, TYPE_ZSET, copy.encoding, copy.object, false);
 }
 
 static struct entry *copy_stream(struct call *c, const struct key *k, struct entry *present,
@@ -201,7 +226,10 @@ static struct entry *copy_stream(struct call *c, const struct key *k, struct ent
 
 static copy_value *const copiers[TYPE_COUNT] = {
     [TYPE_STRING] = copy_string,
+    [TYPE_SET] = copy_set,
     [TYPE_LIST] = copy_list,
+    [TYPE_HASH] = copy_hash,
+    [TYPE_ZSET] = copy_zset,
     [TYPE_STREAM] = copy_stream,
 };
 

@@ -254,7 +254,10 @@ void list__lmpop(struct call *c)
     if (!parse_mpop(c, &options)) {
         return;
     }
-    assert(c->nkeys == options.keys);
+    if (c->nkeys != options.keys) { /* who found the keys counted otherwise */
+        call_error_syntax(c);
+        return;
+    }
     for (uint32_t i = 0; i < options.keys; i++) {
         struct open_list o;
         if (!open_list(c, &c->keys[i], &o)) {

@@ -46,7 +46,7 @@ static const char *encoding_name(const struct entry *e)
     static const char *const names[] = {
         [ENC_INT] = "int",         [ENC_BLOB] = "raw",      [ENC_LISTPACK] = "listpack",
         [ENC_QUICKLIST] = "quicklist", [ENC_INTSET] = "intset", [ENC_TABLE] = "hashtable",
-        [ENC_TREE] = "skiplist",
+        [ENC_TREE] = "skiplist",   [ENC_LISTPACK_EX] = "listpackex",
     };
     if (e->encoding == ENC_INLINE) {
         return (e->flags & ENTRY_RAW) || e->value_len > EMBSTR_MAX_BYTES ? "raw" : "embstr";

@@ -9,6 +9,12 @@
 void string__reply(struct call *c, struct entry *e);
 /* Tells the others that a write command has changed its key. */
 void string__changed(struct call *c, const struct key *k, const char *event);
+/* The value of e as a blob of its own that may be changed, with room for len bytes (at least those
+ * it has). NULL when there is no memory: an error was replied, the value is what it was. */
+struct blob *string__blob_to_change(struct call *c, const struct key *k, struct entry *e,
+                                    size_t len);
+/* An absent key becomes len zeroes. NULL when there is no memory: an error was replied. */
+struct blob *string__blob_zeroes(struct call *c, const struct key *k, size_t len);
 
 /* cmd_string.c: reading and setting whole values */
 void string__get(struct call *c);

@@ -39,9 +39,7 @@ static void error_memory(struct call *c)
     reply_error(c->out, "OOM not enough memory for a string of that size");
 }
 
-/* The value of e as a blob of its own that may be changed, with room for len bytes (at least those
- * it has). NULL when there is no memory: an error was replied, the value is what it was. */
-static struct blob *blob_to_change(struct call *c, const struct key *k, struct entry *e, size_t len)
+struct blob *string__blob_to_change(struct call *c, const struct key *k, struct entry *e, size_t len)
 {
     struct blob *b;
     if (e->encoding == ENC_BLOB) {
@@ -89,7 +87,7 @@ void string__append(struct call *c)
             return;
         }
         total = old + more.len;
-        struct blob *b = blob_to_change(c, k, e, total);
+        struct blob *b = string__blob_to_change(c, k, e, total);
         if (!b) {
             return;
         }
@@ -100,10 +98,9 @@ void string__append(struct call *c)
     reply_int(c->out, (int64_t)total);
 }
 
-/* A new key: zeroes up to offset, then the value. */
-static struct blob *new_range(struct call *c, const struct key *k, size_t offset, size_t end)
+struct blob *string__blob_zeroes(struct call *c, const struct key *k, size_t len)
 {
-    struct blob *b = blob_try_new(NULL, end, end);
+    struct blob *b = blob_try_new(NULL, len, len);
     if (b) {
         key_set_blob(c, k, NULL, b, false);
     } else {
@@ -139,7 +136,8 @@ void string__setrange(struct call *c)
     }
 
     size_t at = (size_t)offset, end = at + value.len;
-    struct blob *b = e ? blob_to_change(c, k, e, end > old ? end : old) : new_range(c, k, at, end);
+    struct blob *b = e ? string__blob_to_change(c, k, e, end > old ? end : old)
+                       : string__blob_zeroes(c, k, end);
     if (!b) {
         return;
     }

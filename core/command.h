@@ -235,7 +235,11 @@ bool call_arg_range(struct call *c, uint32_t i, int64_t min, int64_t max, int64_
 /* --- the table --- */
 /* Rows by type, each ended by name == NULL. */
 extern const struct command string_commands[], generic_commands[];
+extern const struct command bitmap_commands[], hll_commands[], geo_commands[];
+extern const struct command set_commands[], sort_commands[];
 extern const struct command list_commands[];
+extern const struct command hash_commands[];
+extern const struct command zset_commands[];
 extern const struct command stream_commands[];
 /* Categories of a command, those that its flags imply included. */
 uint32_t command_acl(const struct command *cmd);

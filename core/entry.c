@@ -3,11 +3,14 @@
 
 #include "core/hash.h"
 #include "core/list.h"
+#include "core/hash_value.h"
 #include "core/mem.h"
 #include "core/num.h"
+#include "core/set.h"
 #include "core/sha1.h"
 #include "core/slab.h"
 #include "core/stream.h"
+#include "core/zset.h"
 #include <stdatomic.h>
 #include <sys/mman.h>
 
@@ -293,7 +296,14 @@ static const struct value_ops stream_ops = {
 
 static const struct value_ops *const value_ops[TYPE_COUNT][ENC_COUNT] = {
     [TYPE_STRING] = {[ENC_BLOB] = &blob_ops},
+    [TYPE_SET] = {[ENC_INTSET] = &set__intset_ops,
+                  [ENC_LISTPACK] = &set__listpack_ops,
+                  [ENC_TABLE] = &set__table_ops},
     [TYPE_LIST] = {[ENC_LISTPACK] = &list_listpack_ops, [ENC_QUICKLIST] = &list_nodes_ops},
+    [TYPE_HASH] = {[ENC_LISTPACK] = &hash_listpack_ops,
+                   [ENC_LISTPACK_EX] = &hash_listpack_ex_ops,
+                   [ENC_TABLE] = &hash_table_ops},
+    [TYPE_ZSET] = {[ENC_LISTPACK] = &zset_listpack_ops, [ENC_TREE] = &zset_tree_ops},
     [TYPE_STREAM] = {[ENC_TREE] = &stream_ops},
 };
 

@@ -38,6 +38,7 @@ enum value_encoding {
     ENC_INTSET,    /* set */
     ENC_TABLE,     /* set, hash */
     ENC_TREE,      /* zset, stream */
+    ENC_LISTPACK_EX, /* hash with fields that expire */
     ENC_COUNT,
 };
 

@@ -22,7 +22,9 @@ enum {
     COMPRESS_BYTES_MIN = 48,   /* smaller nodes are not worth trying */
     COMPRESS_GAIN_MIN = 8,
     MEMORY_SAMPLES = 32,
+    LARGE_BYTES_LAST = 1 << 28, /* no element of a listpack is as long as this */
 };
+static_assert(LARGE_BYTES_LAST < LISTPACK_MAX_BYTES / 2, "one such element fits into a listpack");
 
 enum node_kind { NODE_LISTPACK, NODE_COMPRESSED, NODE_LARGE };
 
@@ -60,6 +62,10 @@ struct list_rules list_rules_of(const struct settings *settings)
         r.node_bytes_max = COUNTED_NODE_BYTES_MAX;
         r.node_count_max = size == 0 ? 1 : size > COUNT_LIMIT_MAX ? COUNT_LIMIT_MAX : (uint32_t)size;
     }
+    const int64_t large = settings->list_large_bytes;
+    r.large_bytes = large <= 0                 ? r.node_bytes_max + 1
+                    : large > LARGE_BYTES_LAST ? LARGE_BYTES_LAST
+                                               : (size_t)large;
     return r;
 }
 
@@ -203,7 +209,7 @@ static struct listpack *must(struct listpack *lp)
 
 static struct list_node node_new(const struct list_rules *r, struct slice s)
 {
-    if (s.len > r->node_bytes_max) {
+    if (s.len >= r->large_bytes) {
         return (struct list_node){blob_new(s.ptr, s.len, s.len), 1, NODE_LARGE};
     }
     return (struct list_node){must(listpack_append(listpack_new(0), s)), 1, NODE_LISTPACK};
@@ -212,8 +218,7 @@ static struct list_node node_new(const struct list_rules *r, struct slice s)
 /* Whether s may join the node. */
 static bool node_fits(const struct list_node *node, const struct list_rules *r, struct slice s)
 {
-    if (node->kind == NODE_LARGE || s.len > r->node_bytes_max ||
-        node->count >= r->node_count_max) {
+    if (node->kind == NODE_LARGE || s.len >= r->large_bytes || node->count >= r->node_count_max) {
         return false;
     }
     size_t bytes = node->kind == NODE_LISTPACK ? listpack_bytes(node->data)
@@ -396,11 +401,13 @@ void list_prepare(struct list_value *v, const struct list_rules *r, const struct
         return;
     }
     size_t bytes = listpack_bytes(v->object);
+    bool large = false;
     for (uint32_t i = 0; i < n; i++) {
         bytes += s[i].len;
+        large |= s[i].len >= r->large_bytes;
     }
     uint32_t count = listpack_count(v->object);
-    if (bytes <= r->node_bytes_max && (uint64_t)count + n <= r->node_count_max) {
+    if (!large && bytes <= r->node_bytes_max && (uint64_t)count + n <= r->node_count_max) {
         return;
     }
     struct list *l = list_nodes_new();
@@ -425,7 +432,9 @@ void list_settle_encoding(struct list_value *v, const struct list_rules *r, bool
     size_t share = shrinking ? 2 : 1;
     size_t bytes = node->kind == NODE_LISTPACK ? listpack_bytes(node->data)
                                                : ((const struct packed *)node->data)->raw_bytes;
-    if (r->by_count ? node->count <= r->node_count_max / share : bytes <= r->node_bytes_max / share) {
+    bool fits = r->by_count ? node->count <= r->node_count_max / share
+                            : bytes <= r->node_bytes_max / share;
+    if (fits) {
         *v = (struct list_value){ENC_LISTPACK, node_open(node)};
         mem_free(l->nodes);
         mem_free(l);
@@ -589,7 +598,7 @@ void list_replace(struct list_value *v, const struct list_rules *r, uint64_t ind
     if (v->encoding == ENC_QUICKLIST) {
         seek(v->object, index, &i, &k);
         node = node_of(v->object, i);
-        if (node->kind == NODE_LARGE || s.len > r->node_bytes_max) {
+        if (node->kind == NODE_LARGE || s.len >= r->large_bytes) {
             list_delete(v, r, index, 1);
             list_insert(v, r, index, s);
             return;

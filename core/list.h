@@ -29,6 +29,7 @@
 
 struct list_rules {
     size_t node_bytes_max;
+    size_t large_bytes; /* elements from here on stand alone */
     uint32_t node_count_max;
     bool by_count; /* list-max-listpack-size counts elements */
     uint32_t compress_depth;

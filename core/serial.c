@@ -20,6 +20,7 @@
 enum {
     BYTES_CAP_MIN = 64,
     DUMP_VERSION = 10,      /* holds every type of Redis 7.0 */
+    DUMP_VERSION_7_4 = 12,  /* hashes with fields that expire */
     DUMP_VERSION_MAX = 12,  /* read */
     DUMP_FOOTER_BYTES = 10,
     LEN_BYTES_MAX = 9,
@@ -360,16 +361,29 @@ static bool load_string(struct serial_reader *r, enum serial_rdb_type type,
 
 static serial__save *const savers[TYPE_COUNT] = {
     [TYPE_STRING] = save_string,
+    [TYPE_SET] = serial__save_set,
     [TYPE_LIST] = serial__save_list,
+    [TYPE_HASH] = serial__save_hash,
+    [TYPE_ZSET] = serial__save_zset,
     [TYPE_STREAM] = stream__save,
 };
 
 static serial__load *const loaders[RDB_TYPE_BYTES] = {
     [RDB_STRING] = load_string,
+    [RDB_SET] = serial__load_set,
+    [RDB_SET_INTSET] = serial__load_set_intset,
+    [RDB_SET_LISTPACK] = serial__load_set_listpack,
     [RDB_LIST] = serial__load_list,
     [RDB_LIST_ZIPLIST] = serial__load_list,
     [RDB_LIST_QUICKLIST] = serial__load_list,
     [RDB_LIST_QUICKLIST_2] = serial__load_list,
+    [RDB_HASH] = serial__load_hash,
+    [RDB_HASH_LISTPACK] = serial__load_hash,
+    [RDB_HASH_METADATA] = serial__load_hash,
+    [RDB_HASH_LISTPACK_EX] = serial__load_hash,
+    [RDB_ZSET] = serial__load_zset,
+    [RDB_ZSET_2] = serial__load_zset,
+    [RDB_ZSET_LISTPACK] = serial__load_zset_listpack,
     [RDB_STREAM_LISTPACKS] = stream__load,
     [RDB_STREAM_LISTPACKS_2] = stream__load,
     [RDB_STREAM_LISTPACKS_3] = stream__load,
@@ -385,7 +399,9 @@ void serial_dump(struct bytes *out, const struct entry *e, const struct settings
 {
     const size_t start = out->len;
     serial_value(out, e, settings);
-    const uint16_t version = htole16(DUMP_VERSION);
+    const uint8_t type = (uint8_t)out->data[start];
+    const uint16_t version =
+        htole16(type >= RDB_HASH_METADATA ? DUMP_VERSION_7_4 : DUMP_VERSION);
     bytes_append(out, &version, sizeof version);
     const uint64_t crc = htole64(crc64_update(0, out->data + start, out->len - start));
     bytes_append(out, &crc, sizeof crc);
@@ -424,11 +440,11 @@ enum serial_error serial_load_dump(struct slice payload, const struct settings *
 
 void serial_loaded_free(struct serial_loaded *value)
 {
-    if (value->object) {
-        entry_value_ops(value->type, value->encoding)->free(value->object);
-    }
     if (value->blob) {
         blob_release(value->blob);
+    }
+    if (value->object) {
+        entry_value_ops(value->type, value->encoding)->free(value->object);
     }
     *value = (struct serial_loaded){0};
 }

@@ -45,7 +45,9 @@ enum serial_rdb_type { /* the type bytes of RDB files */
     RDB_STREAM_LISTPACKS_2 = 19,
     RDB_SET_LISTPACK = 20,
     RDB_STREAM_LISTPACKS_3 = 21,
-    RDB_TYPE_BYTES = 22, /* how many are told apart */
+    RDB_HASH_METADATA = 24,    /* fields with expiries */
+    RDB_HASH_LISTPACK_EX = 25,
+    RDB_TYPE_BYTES = 26, /* how many are told apart */
 };
 
 /* LZF spends at least 3 bytes on a match, which copies at most 264 bytes. */
@@ -63,6 +65,15 @@ typedef void serial__save(struct bytes *out, const struct entry *e,
 /* Reads the value behind a type byte. False when it is malformed; then nothing is left in *out. */
 typedef bool serial__load(struct serial_reader *r, enum serial_rdb_type type,
                           struct serial_loaded *out);
+
+/* --- the types' functions, for the tables in serial.c --- */
+serial__save serial__save_set; /* set_serial.c */
+serial__load serial__load_set, serial__load_set_intset, serial__load_set_listpack;
+/* --- the types' own files --- */
+serial__save serial__save_hash; /* serial_hash.c */
+serial__load serial__load_hash;
+serial__save serial__save_zset; /* zset_serial.c */
+serial__load serial__load_zset, serial__load_zset_listpack;
 
 /* --- writing --- */
 void serial__write_byte(struct bytes *out, uint8_t byte);

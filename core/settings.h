@@ -32,6 +32,7 @@ struct settings {
         lazyfree_lazy_user_flush, lazyfree_lazy_eviction;
     int64_t hash_max_listpack_entries, hash_max_listpack_value;
     int64_t list_max_listpack_size, list_compress_depth;
+    int64_t list_large_bytes; /* DEBUG QUICKLIST-PACKED-THRESHOLD; 0: by the size of nodes */
     int64_t set_max_intset_entries, set_max_listpack_entries, set_max_listpack_value;
     int64_t zset_max_listpack_entries, zset_max_listpack_value;
     int64_t hll_sparse_max_bytes;

@@ -506,6 +506,27 @@ static void cmd_debug_set_active_expire(struct call *c)
     }
 }
 
+/* --- QUICKLIST-PACKED-THRESHOLD --- */
+
+static bool edit_list_large(struct call *c, struct config *copy)
+{
+    int64_t bytes;
+    if (!num_parse_memory(c->argv[2].ptr, c->argv[2].len, &bytes) || bytes < 0 ||
+        bytes > UINT32_MAX) {
+        reply_error(c->out, "ERR argument must be a memory value bigger than 1 and smaller than 4gb");
+        return false;
+    }
+    copy->core.list_large_bytes = bytes;
+    return true;
+}
+
+static void cmd_debug_list_large(struct call *c)
+{
+    if (args_fit(c, 3, 3)) {
+        config_update(c, edit_list_large);
+    }
+}
+
 static void cmd_debug_help(struct call *c)
 {
     static const char *const lines[] = {
@@ -536,6 +557,8 @@ static void cmd_debug_help(struct call *c)
         "PROTOCOL <type>",
         "    Reply with a value of this type: string, integer, double, bignum, null, array,",
         "    set, map, attrib, push, verbatim, true, false.",
+        "QUICKLIST-PACKED-THRESHOLD <size>",
+        "    From this size on, elements of lists stand alone; 0: when larger than a node.",
         "SEGFAULT",
         "    Crash by writing where that is forbidden.",
         "SET-ACTIVE-EXPIRE <0|1>",
@@ -589,6 +612,8 @@ const struct command debug_subcommands[] = {
         .apart = APART_OK,
     },
     {DEBUG_ROW("protocol", cmd_debug_protocol, -2, ROUTE_HOME, "Replies with a value of a type.")},
+    {DEBUG_ROW("quicklist-packed-threshold", cmd_debug_list_large, -2, ROUTE_BARRIER,
+               "Sets from which size elements of lists stand alone.")},
     {DEBUG_ROW("segfault", cmd_debug_segfault, -2, ROUTE_HOME, "Crashes by a forbidden write.")},
     {
         DEBUG_ROW("set-active-expire", cmd_debug_set_active_expire, -2, ROUTE_BARRIER,

@@ -258,8 +258,7 @@ static void send_by_keys(struct shard *s, struct conn *conn, const struct comman
     int n = find_keys(s, cmd, argv, argc);
     keys = s->route->keys;
     if (n < 0) {
-        reply_refusal(s, conn, cmd, "ERR Invalid arguments specified for command");
-        return;
+        n = 0; /* a bad number of keys: the command, run without any, says what is wrong with it */
     }
     unsigned shard = n > 0 ? keys[0].shard : s->id;
     for (int i = 1; i < n; i++) {

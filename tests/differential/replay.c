@@ -12,12 +12,15 @@
 
 enum { WORDS_MAX = 1024, WORD_MAX_BYTES = 1 << 20 };
 
-HARNESS_COMMANDS(string_commands, generic_commands, list_commands, stream_commands)
+HARNESS_COMMANDS(string_commands, generic_commands, set_commands, sort_commands, list_commands,
+                 hash_commands, zset_commands, bitmap_commands, hll_commands, geo_commands,
+                 stream_commands)
 
 static const struct {
     const char *name;
     size_t offset; /* of an int64_t in struct settings */
 } settings[] = {
+    {"hash-max-listpack-entries", offsetof(struct settings, hash_max_listpack_entries)},
     {"list-max-listpack-size", offsetof(struct settings, list_max_listpack_size)},
     {"list-compress-depth", offsetof(struct settings, list_compress_depth)},
 };
