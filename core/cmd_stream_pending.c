@@ -1,5 +1,5 @@
-/* cmd_stream_pending.c - entries given to consumers and not yet acknowledged: XACK, XPENDING, XCLAIM,
- * XAUTOCLAIM. */
+/* cmd_stream_pending.c - entries given to consumers and not yet acknowledged: XACK, XPENDING,
+ * XCLAIM, XAUTOCLAIM. */
 #include "core/cmd_stream.h"
 
 #include "core/mem.h"

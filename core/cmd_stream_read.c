@@ -176,8 +176,8 @@ static bool find_source(struct call *c, uint32_t i, const struct read_options *o
     if (is_group) {
         src->g = stream__group(src->s, o->group);
         if (!src->g) {
-            reply_errorf(c->out, "NOGROUP No such key '%.*s' or consumer group '%.*s' in XREADGROUP "
-                                 "with GROUP option", (int)c->keys[i].len, c->keys[i].ptr,
+            reply_errorf(c->out, "NOGROUP No such key '%.*s' or consumer group '%.*s' in "
+                                 "XREADGROUP with GROUP option", (int)c->keys[i].len, c->keys[i].ptr,
                          (int)o->group.len, o->group.ptr);
             return false;
         }

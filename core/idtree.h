@@ -5,8 +5,8 @@
  *              ╱         │         ╲
  *   [1-0 … 69-9] ⇄ [70-0 … 88-0] ⇄ [90-2 … 99-1]         leaves, linked both ways
  *
- * Ids mostly come in growing order: a full last leaf is not split in half but followed by a new one,
- * so leaves are full (25 bytes an item). A leaf that falls below a quarter is merged with a
+ * Ids mostly come in growing order: a full last leaf is not split in half but followed by a new
+ * one, so leaves are full (25 bytes an item). A leaf that falls below a quarter is merged with a
  * neighbour if the two fill no more than three quarters. A tree of one leaf grows by doubling from
  * IDTREE_LEAF_MIN items; an empty tree owns no memory.
  *

@@ -218,7 +218,7 @@ void stream_add(struct stream *s, const struct settings *settings, struct stream
     for (int64_t i = 0; i < 2 * fields; i++) {
         more += pairs[i].len;
     }
-    /* (Behind the last node's id: XSETID may have gone back to before a node of deleted entries.) */
+    /* (Behind the last node's id: XSETID may have gone back to before one of deleted entries.) */
     if (last && node_is_full(last->value, settings, more) &&
         stream_id_compare(last->id, id) < 0) {
         const size_t before = snode_memory(last->value);
@@ -232,7 +232,8 @@ void stream_add(struct stream *s, const struct settings *settings, struct stream
         const struct stream_node *n = last->value;
         const size_t before = snode_memory(n);
         node_set(s, last,
-                 snode_append(last->value, last->id, id, pairs, fields, room_max(settings)), before);
+                 snode_append(last->value, last->id, id, pairs, fields, room_max(settings)),
+                 before);
     } else {
         struct stream_node *n = snode_new(id, pairs, fields, expected);
         s->node_bytes += snode_memory(n);

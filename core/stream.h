@@ -3,8 +3,8 @@
  *   stream ─► nodes   B+ tree (idtree.h) by first id ─► nodes of entries (stream_node.h)
  *          └► groups  consumer groups (stream_group.h)
  *
- * Entries are added to the last node until it is full (stream-node-max-bytes and -entries); then it
- * is put into a block of just its size. Deleting flags an entry; a node without live entries goes.
+ * Entries are added to the last node until it is full (stream-node-max-bytes and -entries); then
+ * it is put into a block of just its size. Deleting flags an entry; a node without live entries goes.
  *
  * S1  length is the number of live entries in all nodes, node_bytes the memory of all nodes.
  * S2  last_id is no smaller than the id of any live entry.

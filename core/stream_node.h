@@ -3,14 +3,15 @@
  *   total bytes u32 │ elements u16 │ master entry │ entry │ entry … │ 0xFF
  *
  *   master  count │ deleted │ fields n │ field 1 … field n │ 0
- *   entry   flags │ ms delta │ seq delta │ [fields m │ field, value … │ or │ value 1 … value n] │ pieces
+ *   entry   flags │ ms delta │ seq delta │ fields m │ field 1 │ value 1 … │ pieces
+ *      or   flags │ ms delta │ seq delta │ value 1 … value n │ pieces
  *
  * Deltas are to the node's id, the id of its first entry. An entry with NODE_SAME_FIELDS has the
  * master's fields. pieces counts the elements of the entry before it, for walking back; the 0 at
  * the master's end stops that. A deleted entry is flagged and counted; it goes with its node.
  *
- * The general listpack is listpack.h; here elements are read and written in place, an entry with one
- * check for room, because adding to a stream is little else. All of that is private to stream*.c.
+ * The general listpack is listpack.h; here elements are read and written in place, an entry with
+ * one check for room, because adding to a stream is little else. All of that is private to stream*.c.
  *
  * N1  A node's bytes are well formed: they were written here or accepted by snode_validate().
  *     The order of ids is not part of that: nothing here relies on it.

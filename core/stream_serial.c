@@ -202,7 +202,8 @@ static bool load_nodes(struct serial_reader *r, enum serial_rdb_type type, struc
         }
     }
     if (!serial__read_len(r, &s->length) || s->length != live /* S1 */ ||
-        !read_id(r, &s->last_id) || stream_id_compare(stream_last_live(s), s->last_id) > 0 /* S2 */) {
+        !read_id(r, &s->last_id) ||
+        stream_id_compare(stream_last_live(s), s->last_id) > 0 /* S2 */) {
         return false;
     }
     if (type == RDB_STREAM_LISTPACKS) {

@@ -113,7 +113,8 @@ static void add(struct stream *s, struct model *m, const struct settings *settin
     struct slice pairs[6];
     char text[6][48];
     struct stream_id id = s->last_id;
-    id = step % 3 ? (struct stream_id){id.ms + step, step % 200} : (struct stream_id){id.ms, id.seq + 1};
+    id = step % 3 ? (struct stream_id){id.ms + step, step % 200}
+                  : (struct stream_id){id.ms, id.seq + 1};
     const int64_t fields = make_pairs(m->count, pairs, text);
     stream_add(s, settings, id, pairs, fields);
     m->entries[m->count].id = id;
@@ -222,7 +223,8 @@ Test(core_stream, nodes_have_the_bytes_of_redis)
     stream_add(s, &h->settings, (struct stream_id){2, 0}, three, 1);
     struct idtree_at at;
     const struct stream_node *n = idtree_first(&s->nodes, &at)->value;
-    const uint8_t third[] = {0, 1, 1, 1, 0xdf, 0xff, 2, 1, 1, 0x81, 'c', 2, 0x81, 'v', 2, 6, 1, 0xff};
+    const uint8_t third[] = {0, 1, 1, 1, 0xdf, 0xff, 2, 1, 1, 0x81, 'c', 2, 0x81, 'v', 2, 6, 1,
+                             0xff};
     cr_assert_eq(memcmp(n->lp + 6, expected + 6, sizeof expected - 6), 0);
     cr_assert_eq(memcmp(n->lp + sizeof expected, third, sizeof third), 0);
     cr_assert_eq(snode_total(n), sizeof expected + sizeof third);
@@ -257,7 +259,8 @@ Test(core_stream, commands)
     h->resp = 3;
     RUN("XREAD BLOCK 0 STREAMS s $", "_\r\n");
     RUN("XADD s 1700000000001-0 f v", "$15\r\n1700000000001-0\r\n");
-    RUN("XREAD STREAMS s +", "%1\r\n$1\r\ns\r\n*1\r\n*2\r\n$15\r\n1700000000001-0\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n");
+    RUN("XREAD STREAMS s +", "%1\r\n$1\r\ns\r\n*1\r\n*2\r\n$15\r\n1700000000001-0\r\n"
+                             "*2\r\n$1\r\nf\r\n$1\r\nv\r\n");
     harness_free(h);
 }
 
@@ -271,7 +274,8 @@ Test(core_stream, keys_of_xread)
         "*1\r\n*2\r\n$7\r\nSTREAMS\r\n*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n");
     cr_assert_eq(h->nkeys, 1);
     RUN("XREAD STREAMS a b c",
-        "-ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.\r\n");
+        "-ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be "
+        "specified.\r\n");
     RUN("XREAD COUNT 1 STREAMS", "-ERR syntax error\r\n");
     RUN("XREAD q 1 STREAMS a 0", "-ERR syntax error\r\n");
     harness_free(h);
@@ -340,7 +344,8 @@ Test(core_stream, payloads_survive_and_hostile_ones_do_no_harm)
     h->settings.stream_node_max_entries = 5;
     for (int i = 1; i < 40; i++) {
         char line[64];
-        snprintf(line, sizeof line, i % 4 ? "XADD s %d-1 f %d g v" : "XADD s %d-1 h x%d", i, i * 999);
+        snprintf(line, sizeof line, i % 4 ? "XADD s %d-1 f %d g v" : "XADD s %d-1 h x%d", i,
+                 i * 999);
         harness_line(h, line);
     }
     harness_line(h, "XDEL s 3-1 9-1 12-1");
