@@ -208,8 +208,7 @@ static void wait_turn(struct shard *s, bool busy)
         return;
     }
     if (s->linger > 0) {
-        io_turn(s->io, 0);
-        if (s->ready != NULL || linger(s)) {
+        if (io_turn(s->io, 0) > 0 || s->ready != NULL || linger(s)) {
             return;
         }
     }
