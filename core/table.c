@@ -533,6 +533,9 @@ static void table_tighten(struct table *t, const struct table_type *type, uint64
         assert(t->overflow_ == 0);
     } else if (sparse || s.count == 0) {
         if (s.depth > 0 && segment_merge(t, type, s)) {
+            if (t->count == 0) {
+                table_tighten(t, type, hash); /* an empty table keeps nothing */
+            }
             return;
         }
         unsigned n = segment_size_for(s.count);

@@ -83,6 +83,7 @@ class Server:
                 self.process.kill()
                 self.process.wait()
         self._log.close()
+        self.final_log = self.log()
         shutil.rmtree(self.dir, ignore_errors=True)
         return self.process.returncode
 
@@ -105,8 +106,8 @@ def start_oracle(*flags):
 def _check_end(s):
     """A server must have survived its tests and must end cleanly when it is told to."""
     alive = s.process.poll() is None
-    log = s.log()
     code = s.stop()
+    log = s.final_log
     assert alive, 'the server died during the test:\n' + log[-4000:]
     assert code == 0, 'the server ended with %s:\n%s' % (code, log[-4000:])
 
