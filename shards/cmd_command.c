@@ -501,8 +501,8 @@ static uint32_t variable_flags(const struct command *cmd, const struct key_spec 
 }
 
 /* The flags of every argument that is a key, by its position; room has argc elements as well. Keys
- * that no specification finds, the row's function does: they belong to the one that says
- * "unknown". Takes one pass for each specification. */
+ * that no specification finds, the row's function does: they belong to the last one that says
+ * "unknown" (SORT has two: what BY and GET name, which no function can find, and STORE). Takes one pass for each specification. */
 static void flags_by_position(const struct command *cmd, const struct slice *argv, uint32_t argc,
                               uint32_t *flags, uint32_t *room)
 {
@@ -518,7 +518,7 @@ static void flags_by_position(const struct command *cmd, const struct slice *arg
                                                        : k->flags;
         found &= ~(uint32_t)(KEY_INCOMPLETE | KEY_VARIABLE_FLAGS);
         if (k->begin == KEY_BEGIN_UNKNOWN || k->find == KEY_FIND_UNKNOWN) {
-            unknown = unknown != 0 ? unknown : found;
+            unknown = found;
             continue;
         }
         alone.keys[0] = *k;

@@ -15,6 +15,9 @@ INFO_CHANGED = {
     "msetnx": {"tips"},
     "randomkey": {"tips"},
     "scan": {"tips"},
+    "xautoclaim": {"keys"},                # 7.2: says that it reads
+    "zrank": {"arity"},                    # 7.2: WITHSCORE
+    "zrevrank": {"arity"},
 }
 # command: fields of COMMAND DOCS
 DOCS_CHANGED = {
@@ -25,6 +28,19 @@ DOCS_CHANGED = {
     "psetex": {"deprecated_since"},        # 7.2 says so of these three
     "setex": {"deprecated_since"},
     "setnx": {"deprecated_since"},
+    "bitop": {"arguments"},                # 8.2: further operations
+    "geohash": {"arguments"},              # members may be left out, as they always could
+    "geopos": {"arguments"},
+    "georadius": {"arguments"},            # 7.2: COUNT's ANY within its block
+    "georadiusbymember": {"arguments"},
+    "georadiusbymember_ro": {"arguments"},
+    "hscan": {"arguments"},                # 7.4: NOVALUES
+    "pfmerge": {"arguments"},              # sources may be left out, as they always could
+    "sort": {"arguments"},                 # patterns are no keys
+    "sort_ro": {"arguments"},
+    "xinfo|stream": {"arguments"},         # 7.2: FULL is a token of its own
+    "zrank": {"arguments"},
+    "zrevrank": {"arguments"},
 }
 
 
