@@ -72,7 +72,7 @@ static void barrier_finish(struct op *op, uint32_t errors)
     out->muted = false;
     op->reply_bytes = out->total_bytes;
     if (out->errors != errors) {
-        op->flags |= OP_FAILED;
+        op->outcome |= OP_FAILED;
     }
     op->flags |= OP_DONE;
 }
@@ -92,7 +92,7 @@ void broadcast_run(struct shard *s, struct conn *conn, struct op *op)
         return; /* done() will finish it */
     }
     barrier_finish(op, 0);
-    if (op->flags & OP_FAILED) {
+    if (op->outcome & OP_FAILED) {
         stats_error(s, c.out->error_code);
     }
     conn_drain(conn);
@@ -115,7 +115,7 @@ static void broadcast_finish(struct broadcast *b)
         return;
     }
     barrier_finish(op, errors);
-    if (op->flags & OP_FAILED) {
+    if (op->outcome & OP_FAILED) {
         stats_error(conn->shard, c.out->error_code);
     }
     conn_drain(conn);

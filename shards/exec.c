@@ -55,7 +55,7 @@ static void mark_waiting(struct exec *x, const struct run *run)
 
 static bool conflicts(const struct exec *x, const struct op *op)
 {
-    if (op->flags & OP_HELD) {
+    if (op->outcome & OP_HELD) {
         return false; /* it is the one that holds */
     }
     if (x->marked_all || (op->flags & OP_WHOLE)) {
@@ -108,7 +108,7 @@ void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace 
     op->marks = c.marks;
     op->marks_count = c.marks_count;
     if (out->errors != errors) {
-        op->flags |= OP_FAILED;
+        op->outcome |= OP_FAILED;
         stats_error(s, out->error_code);
     }
     counter_add(&s->stats.executed, 1);
@@ -152,7 +152,7 @@ static void lend_hold(struct shard *s, struct op *op)
     struct lend *lend = op->group->lend;
     struct lend_part *part = lend_part_of(lend, op);
     slots_hold(s->exec, op);
-    op->flags |= OP_HELD;
+    op->outcome |= OP_HELD;
     for (int db = 0; db < s->keyspace->databases; db++) {
         keyspace_db_prepare(s->keyspace, db);
     }
@@ -192,7 +192,7 @@ static void lend_run(struct shard *s, struct run *run, struct op *op)
         }
     }
     slots_let_go(s->exec, op);
-    op->flags &= ~(uint32_t)OP_HELD;
+    op->outcome &= ~(uint32_t)OP_HELD;
 }
 
 /* The owner gets its slots back. */
@@ -212,7 +212,7 @@ static void lend_released(struct shard *s, struct lend_part *part)
     }
     keyspace_view_free(&part->view);
     slots_let_go(s->exec, op);
-    op->flags &= ~(uint32_t)OP_HELD;
+    op->outcome &= ~(uint32_t)OP_HELD;
     op->run->at = op->run_next;
 }
 
@@ -220,7 +220,7 @@ static void lend_released(struct shard *s, struct lend_part *part)
 static bool run_lend_op(struct shard *s, struct run *run, struct op *op)
 {
     struct lend *lend = op->group->lend;
-    if (!(op->flags & OP_HELD)) {
+    if (!(op->outcome & OP_HELD)) {
         lend_hold(s, op);
     }
     if (op != lend->runner_op || !lend->may_go) {

@@ -144,7 +144,7 @@ static void take_reply(struct op *op, struct reply *out)
 static bool reply_of_failed(struct group *group, struct reply *out)
 {
     for (uint32_t i = 0; i < group->nparts; i++) {
-        if (group->parts[i]->flags & OP_FAILED) {
+        if (group->parts[i]->outcome & OP_FAILED) {
             take_reply(group->parts[i], out);
             return true;
         }
@@ -238,9 +238,9 @@ void group_reply(struct group *group, struct reply *out)
     }
     if (group->lend != NULL) {
         take_reply(group->lend->runner_op, out);
-        head->flags |= group->lend->runner_op->flags & OP_FAILED;
+        head->outcome |= group->lend->runner_op->outcome & OP_FAILED;
     } else if (reply_of_failed(group, out)) {
-        head->flags |= OP_FAILED;
+        head->outcome |= OP_FAILED;
     } else {
         switch (head->command->apart) {
         case APART_SUM:

@@ -645,7 +645,7 @@ static void account(struct conn *conn, const struct op *op)
     if (op->command == NULL || op->argv == NULL) {
         return; /* counted where it ran */
     }
-    stats_record(s, op->command, op->ticks, op->flags & OP_FAILED);
+    stats_record(s, op->command, op->ticks, op->outcome & OP_FAILED);
     note_slow(s, conn, op->command, op->argv, op->argc, op->ticks);
 }
 

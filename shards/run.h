@@ -63,7 +63,8 @@ struct op {
     uint32_t flags;
     uint16_t db;
     uint8_t resp;
-    /* written by the executing shard */
+    /* written by the executing shard; the home looks at flags above meanwhile, so these are apart */
+    uint32_t outcome;      /* OP_FAILED, OP_HELD */
     size_t reply_bytes;
     uint64_t ticks;        /* CPU ticks it took */
     uint64_t weight;       /* APART_ANY */
