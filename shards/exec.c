@@ -24,7 +24,7 @@ bool exec_must_not_sleep(const struct exec *x)
 bool exec_may_touch(void *shard, uint16_t slot)
 {
     const struct shard *s = shard;
-    return s->exec->held[slot] == 0;
+    return !s->exec->held_all && s->exec->held[slot] == 0;
 }
 
 static void chain_append(struct chain *chain, struct run *run)
@@ -58,7 +58,7 @@ static bool conflicts(const struct exec *x, const struct op *op)
     if (op->outcome & OP_HELD) {
         return false; /* it is the one that holds */
     }
-    if (x->marked_all || (op->flags & OP_WHOLE)) {
+    if (x->marked_all || x->held_all || (op->flags & OP_WHOLE)) {
         return true; /* called only when something is marked or held */
     }
     for (uint32_t i = 0; i < op->nkeys; i++) {
@@ -72,6 +72,14 @@ static bool conflicts(const struct exec *x, const struct op *op)
 
 /* --- running -------------------------------------------------------------------------------- */
 
+static uint32_t call_flags(const struct shard *s, const struct op *op)
+{
+    const struct lend *lend = op->flags & OP_PART ? op->group->lend : NULL;
+    bool whole = lend != NULL ? lend->whole : s->server->shard_count == 1;
+    return ((op->flags & OP_PART) && lend == NULL ? CALL_PART : 0) |
+           (op->flags & OP_NO_TOUCH ? CALL_NO_TOUCH : 0) | (whole ? CALL_WHOLE : 0);
+}
+
 void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace *const *views)
 {
     struct call c = {
@@ -82,8 +90,7 @@ void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace 
         .keys = op->keys,
         .argc = op->argc,
         .nkeys = op->nkeys,
-        .flags = ((op->flags & OP_PART) && op->group->lend == NULL ? CALL_PART : 0) |
-                 (op->flags & OP_NO_TOUCH ? CALL_NO_TOUCH : 0),
+        .flags = call_flags(s, op),
         .db = op->db,
         .out = out,
         .now_ms = s->now_ms,
@@ -92,8 +99,12 @@ void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace 
         .marked_bytes_ = out->total_bytes,
         .slot_begin = s->slot_begin,
         .slot_end = s->slot_end,
+        .slot_shard = s->server->slot_shard,
+        .extra = op->extra,
         .host = s,
     };
+    struct op *outer = s->executing;
+    s->executing = op;
     size_t bytes = out->total_bytes;
     uint32_t errors = out->errors;
     out->resp = op->resp;
@@ -102,6 +113,7 @@ void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace 
     uint64_t start = clock_ticks();
     op->command->run(&c);
     op->ticks = clock_ticks() - start;
+    s->executing = outer;
     out->muted = false;
     op->reply_bytes = out->total_bytes - bytes;
     op->weight = c.weight;
@@ -129,6 +141,12 @@ static struct lend_part *lend_part_of(struct lend *lend, const struct op *op)
 
 static void slots_hold(struct exec *x, const struct op *op)
 {
+    if (op->flags & OP_WHOLE) {
+        assert(x->holds == 0);
+        x->held_all = true;
+        x->holds++;
+        return;
+    }
     for (uint32_t i = 0; i < op->nkeys; i++) {
         if (x->held[op->keys[i].slot]++ == 0) {
             x->holds++;
@@ -138,12 +156,32 @@ static void slots_hold(struct exec *x, const struct op *op)
 
 static void slots_let_go(struct exec *x, const struct op *op)
 {
+    if (op->flags & OP_WHOLE) {
+        x->held_all = false;
+        x->holds--;
+        return;
+    }
     for (uint32_t i = 0; i < op->nkeys; i++) {
         assert(x->held[op->keys[i].slot] > 0);
         if (--x->held[op->keys[i].slot] == 0) {
             x->holds--;
         }
     }
+}
+
+/* What the runner will work on: a view of some slots, or the whole keyspace. Changes are noted. */
+static void lend_give(struct shard *s, const struct lend *lend, struct lend_part *part)
+{
+    if (lend->whole) {
+        part->hooks = s->keyspace->hooks;
+        touched_begin(&part->touched, s, s->keyspace);
+        return;
+    }
+    for (int db = 0; db < s->keyspace->databases; db++) {
+        keyspace_db_prepare(s->keyspace, db);
+    }
+    keyspace_view_init(&part->view, s->keyspace);
+    touched_begin(&part->touched, s, &part->view);
 }
 
 /* The part's turn has come: from now on its slots are out of reach for everybody else here. */
@@ -153,11 +191,8 @@ static void lend_hold(struct shard *s, struct op *op)
     struct lend_part *part = lend_part_of(lend, op);
     slots_hold(s->exec, op);
     op->outcome |= OP_HELD;
-    for (int db = 0; db < s->keyspace->databases; db++) {
-        keyspace_db_prepare(s->keyspace, db);
-    }
     if (op != lend->runner_op) {
-        keyspace_view_init(&part->view, s->keyspace);
+        lend_give(s, lend, part);
     }
     struct shard *runner = s->server->shards[lend->runner];
     if (atomic_fetch_sub_explicit(&lend->missing, 1, memory_order_acq_rel) == 1) {
@@ -174,7 +209,9 @@ static void lend_run(struct shard *s, struct run *run, struct op *op)
     struct lend *lend = op->group->lend;
     for (uint32_t i = 0; i < lend->nparts; i++) {
         struct lend_part *part = &lend->parts[i];
-        lend->views[part->shard] = part->op == op ? s->keyspace : &part->view;
+        lend->views[part->shard] = part->op == op || lend->whole
+                                       ? s->server->shards[part->shard]->keyspace
+                                       : &part->view;
     }
     /* The runner sees all keys of the command, in their order: those of the head. */
     struct op *head = op->group->head;
@@ -195,10 +232,9 @@ static void lend_run(struct shard *s, struct run *run, struct op *op)
     op->outcome &= ~(uint32_t)OP_HELD;
 }
 
-/* The owner gets its slots back. */
-static void lend_released(struct shard *s, struct lend_part *part)
+static void view_settle(struct shard *s, struct lend_part *part)
 {
-    struct op *op = part->op;
+    const struct op *op = part->op;
     uint16_t slots[64];
     uint32_t i = 0;
     while (i < op->nkeys) {
@@ -211,6 +247,18 @@ static void lend_released(struct shard *s, struct lend_part *part)
         }
     }
     keyspace_view_free(&part->view);
+}
+
+/* The owner gets its slots back. */
+static void lend_released(struct shard *s, struct lend_part *part)
+{
+    struct op *op = part->op;
+    if (op->group->lend->whole) {
+        s->keyspace->hooks = part->hooks;
+    } else {
+        view_settle(s, part);
+    }
+    touched_replay(&part->touched, s);
     slots_let_go(s->exec, op);
     op->outcome &= ~(uint32_t)OP_HELD;
     op->run->at = op->run_next;
@@ -352,6 +400,28 @@ static void chains_add(struct exec *x, struct run *first)
     x->chains[i] = first;
 }
 
+/* Broadcasts look at the keyspace: they wait while all of it is lent. */
+static void asked_append(struct exec *x, struct message *m)
+{
+    m->link.next = NULL;
+    if (x->asked != NULL) {
+        x->asked_last->link.next = &m->link;
+    } else {
+        x->asked = m;
+    }
+    x->asked_last = m;
+}
+
+static void run_asked(struct shard *s)
+{
+    struct exec *x = s->exec;
+    while (x->asked != NULL && !x->held_all) {
+        struct message *m = x->asked;
+        x->asked = message_next(m);
+        note_run(s, m);
+    }
+}
+
 static void take(struct shard *s)
 {
     struct exec *x = s->exec;
@@ -377,6 +447,9 @@ static void take(struct shard *s)
             break;
         case MESSAGE_NOTE:
             note_run(s, m);
+            break;
+        case MESSAGE_ASK:
+            asked_append(x, m);
             break;
         }
         m = next;
@@ -427,6 +500,7 @@ bool exec_turn(struct shard *s)
         x->horizon = order_horizon(&s->server->order, x->horizon, &x->now);
     }
     take(s); /* after the phases were read */
+    run_asked(s);
     if (x->local.first != NULL) {
         chains_add(x, x->local.first);
         x->local = (struct chain){NULL, NULL};

@@ -260,6 +260,10 @@ static void send_by_keys(struct shard *s, struct conn *conn, const struct comman
     if (n < 0) {
         n = 0; /* a bad number of keys: the command, run without any, says what is wrong with it */
     }
+    if (cmd->undeclared != NULL && s->server->shard_count > 1 && cmd->undeclared(argv, argc)) {
+        group_lend_all(s, conn, cmd, argv, argc, keys, (uint32_t)n);
+        return;
+    }
     unsigned shard = n > 0 ? keys[0].shard : s->id;
     for (int i = 1; i < n; i++) {
         if (keys[i].shard != shard) {

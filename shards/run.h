@@ -25,6 +25,7 @@
 #include "io/io.h"
 #include "proto/reply.h"
 #include "shards/mailbox.h"
+#include "shards/touch.h"
 #include <stdint.h>
 
 struct conn;
@@ -59,6 +60,7 @@ struct op {
     const struct slice *argv;
     struct key *keys;
     struct group *group;   /* of a head or part, else NULL */
+    void *extra;           /* what the command needs beyond argv: struct call's extra */
     uint32_t argc, nkeys;
     uint32_t flags;
     uint16_t db;
@@ -148,6 +150,8 @@ struct lend_part {
     struct message release;  /* runner -> owner: the slots come back */
     struct op *op;
     struct keyspace view;    /* made by the owner when it holds, used by the runner */
+    struct keyspace_hooks hooks; /* of a whole shard's keyspace, as the owner had set them */
+    struct touched touched;  /* what the runner changes, for the owner */
     uint16_t shard;
 };
 
@@ -157,11 +161,14 @@ struct lend_part {
  *
  *   part:    waits its turn ► holds, makes a view ► counts missing down ───────────► release ► done
  *   runner:  waits its turn ► holds ► counts down ► (READY) ► runs ► sends releases ► done
- */
+ *
+ * A command that may touch keys which it does not name (SORT with BY, scripts) borrows all shards
+ * whole: their keyspaces themselves, whose owners keep away from them meanwhile. */
 struct lend {
     struct message ready;    /* last holder -> runner */
     _Atomic uint32_t missing; /* parts that do not hold yet */
     bool may_go;             /* runner's thread */
+    bool whole;              /* all slots of all shards: no views, the keyspaces themselves */
     uint16_t runner;         /* shard */
     struct op *runner_op;
     struct keyspace **views; /* by shard id, for struct call; filled in by the runner */

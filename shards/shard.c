@@ -16,6 +16,7 @@
 #include "shards/listener.h"
 #include "shards/route.h"
 #include "shards/slowlog.h"
+#include "shards/touch.h"
 #include <errno.h>
 #include <sched.h>
 #include <stddef.h>
@@ -40,6 +41,8 @@ static const struct io_handlers handlers = {
     .closed = conn_closed,
 };
 
+_Thread_local struct shard *shard_self;
+
 struct shard *shard_new(struct server *server, unsigned id)
 {
     struct shard *s = mem_alloc_aligned(sizeof *s, 64);
@@ -55,6 +58,9 @@ struct shard *shard_new(struct server *server, unsigned id)
 static void publish_counters(struct shard *s)
 {
     struct keyspace *ks = s->keyspace;
+    if (s->exec->held_all) {
+        return; /* next time */
+    }
     int64_t keys = 0, expiring = 0;
     for (int i = 0; i < ks->databases; i++) {
         keys += ks->db[i]->keys;
@@ -155,6 +161,9 @@ static bool compact(struct shard *s, bool idle)
 static bool background(struct shard *s, bool idle)
 {
     bool more = false;
+    if (s->exec->held_all) {
+        return false; /* somebody else works on the keyspace */
+    }
     if (keyspace_free_pending(s->keyspace)) {
         more = !keyspace_free_slice(s->keyspace, clock_mono_ns() + BACKGROUND_SLICE_NS);
     }
@@ -230,7 +239,9 @@ static void wait_turn(struct shard *s, bool busy)
 static void follow_pause(struct shard *s)
 {
     int64_t until = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed);
-    s->keyspace->keep_expired = s->now_ms < until;
+    if (!s->exec->held_all) {
+        s->keyspace->keep_expired = s->now_ms < until;
+    }
 }
 
 /* One turn; returns whether the background has more to do. */
@@ -350,6 +361,7 @@ static bool start(struct shard *s)
     }
     timers_init(&s->timers);
     s->keyspace = keyspace_new(&s->config->core);
+    touch_attach(s);
     s->exec = exec_new();
     s->route = route_new(server->shard_count);
     s->outbox = mem_alloc_zero(server->shard_count * sizeof *s->outbox);
@@ -365,6 +377,7 @@ static bool start(struct shard *s)
 void *shard_main(void *arg)
 {
     struct shard *s = arg;
+    shard_self = s;
     char name[16];
     snprintf(name, sizeof name, "shard-%u", s->id);
     pthread_setname_np(pthread_self(), name);

@@ -59,6 +59,8 @@ struct shard {
     struct conn **monitors;          /* connections at home here in MONITOR (monitor.h) */
     uint32_t monitors_cap;
     struct conn *barriers;           /* connections whose barrier command may run */
+    struct op *executing;          /* the op that runs now, NULL: none (exec_op) */
+    uint32_t interests;            /* who waits for changes of keys here (touch.h) */
     struct op *barrier_op;         /* the barrier command running now (broadcast.c) */
     bool broadcasting;             /* it has begun a broadcast */
     struct timer cron;             /* every 100 ms */
@@ -97,6 +99,9 @@ void shard_note(struct shard *from, struct shard *to, broadcast_part *fn, void *
 void note_run(struct shard *s, struct message *message);
 /* Pushes a message and wakes the receiver if it sleeps. */
 void shard_send(struct shard *from, struct shard *to, struct message *message);
+
+/* The shard whose thread this is: for hooks, which run on whatever thread works on a keyspace. */
+extern _Thread_local struct shard *shard_self;
 
 struct shard *shard_new(struct server *server, unsigned id);
 /* The thread's main function; returns when the server stops. */
