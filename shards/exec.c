@@ -1,6 +1,7 @@
 /* exec.c - one pass over what has arrived and what waits (see exec.h). */
 #include "shards/exec.h"
 #include "shards/latency.h"
+#include "shards/monitor.h"
 #include <assert.h>
 
 enum { PREFETCH_OPS = 32 };
@@ -491,7 +492,8 @@ static void send_returns(struct shard *s)
 bool exec_turn(struct shard *s)
 {
     struct exec *x = s->exec;
-    if (x->waiting == NULL && x->local.first == NULL && mailbox_empty(&s->mailbox)) {
+    if (x->waiting == NULL && x->local.first == NULL && s->monitor_lines == NULL &&
+        mailbox_empty(&s->mailbox)) {
         return false;
     }
     if (s->server->shard_count == 1) {
@@ -501,6 +503,9 @@ bool exec_turn(struct shard *s)
     }
     take(s); /* after the phases were read */
     run_asked(s);
+    if (s->monitor_lines != NULL) {
+        monitor_show(s, x->horizon);
+    }
     if (x->local.first != NULL) {
         chains_add(x, x->local.first);
         x->local = (struct chain){NULL, NULL};

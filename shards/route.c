@@ -386,8 +386,8 @@ static bool dispatch(struct shard *s, struct conn *conn, const struct slice *arg
     if (refusal != NULL) {
         reply_refusal(s, conn, cmd, refusal);
     } else {
-        if (atomic_load_explicit(&s->server->monitors, memory_order_relaxed) > 0) {
-            monitor_feed(s, conn, conn->db, cmd, argv, argc);
+        if (s->route->monitored) {
+            monitor_feed(s, conn, s->route->stamp, conn->db, cmd, argv, argc);
         }
         switch (cmd->route) {
         case ROUTE_KEYS:
@@ -548,7 +548,7 @@ static uint32_t conn_session(struct shard *s, struct conn *conn)
     if (r->inline_text != NULL) {
         inline_end(r);
     }
-    if (idle && r->targets == 1 && !r->groups) {
+    if (idle && r->targets == 1 && !r->groups && !r->monitored) {
         r->last_target->flags |= RUN_FREE; /* run.h I2 */
         if (r->last_target->shard == s->id && !r->home_queued) {
             r->last_target->flags |= RUN_DIRECT;
@@ -596,6 +596,7 @@ void route_phase(struct shard *s)
     bool ordered = s->server->shard_count > 1;
     r->stamp = ordered ? order_phase_open(&s->server->order, s->id) : 0;
     r->paused = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed) != 0;
+    r->monitored = atomic_load_explicit(&s->server->monitors, memory_order_relaxed) > 0;
     struct conn *list = s->ready;
     s->ready = s->ready_last = NULL;
     uint32_t commands = 0;

@@ -58,6 +58,7 @@ struct shard {
     struct conn *flush;              /* connections with output to send */
     struct conn **monitors;          /* connections at home here in MONITOR (monitor.h) */
     uint32_t monitors_cap;
+    struct monitor_line *monitor_lines; /* not shown yet, in their order */
     struct conn *barriers;           /* connections whose barrier command may run */
     struct op *executing;          /* the op that runs now, NULL: none (exec_op) */
     uint32_t interests;            /* who waits for changes of keys here (touch.h) */
