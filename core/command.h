@@ -144,6 +144,13 @@ struct command_change {
 
 enum { COMMAND_KEY_SPECS_MAX = 4 };
 
+/* How far a call reaches beyond the keys that it names. */
+enum command_reach {
+    REACH_NAMED, /* not at all */
+    REACH_TRY,   /* not at all, to all appearances: if it does after all, it is run anew as REACH_ALL */
+    REACH_ALL,   /* anywhere */
+};
+
 typedef void command_run(struct call *c);
 /* Positions of the keys in argv for rows whose key_spec find is UNKNOWN (SORT, MIGRATE …). Writes
  * at most max positions and returns their number, or -1 for a syntax error. */
@@ -162,6 +169,11 @@ struct command {
     /* Whether this call reads or writes keys that it does not name; NULL: never. Where there are
      * several shards it then holds all of them, whole (CALL_WHOLE). */
     bool (*undeclared)(const struct slice *argv, uint32_t argc);
+    /* At home, before the call is routed: what it needs beyond argv (*extra, which becomes
+     * call->extra; it was NULL) and how far it reaches. Takes the place of undeclared, which speaks
+     * for calls that are not routed alone (EXEC). release() gives *extra back, at home. */
+    enum command_reach (*prepare)(const struct slice *argv, uint32_t argc, void **extra);
+    void (*release)(void *extra);
     const struct command *subcommands; /* ended by name == NULL */
 
     /* documentation, for COMMAND DOCS */

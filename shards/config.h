@@ -71,6 +71,7 @@ struct config {
     int syslog_facility, supervised, hz;
     bool dynamic_hz;
     int64_t slowlog_log_slower_than_us, slowlog_max_len;
+    int64_t busy_reply_threshold_ms;
     int64_t latency_monitor_threshold_ms;
     bool latency_tracking;
     double latency_tracking_percentiles[CONFIG_PERCENTILES_MAX];

@@ -19,7 +19,8 @@ void exec_free(struct exec *x)
 
 bool exec_must_not_sleep(const struct exec *x)
 {
-    return x->waits_for_horizon || x->done.first != NULL || x->local.first != NULL;
+    return x->waits_for_horizon || x->done.first != NULL || x->local.first != NULL ||
+           x->chains_count > 0 || x->late != NULL;
 }
 
 bool exec_may_touch(void *shard, uint16_t slot)
@@ -401,16 +402,27 @@ static void chains_add(struct exec *x, struct run *first)
     x->chains[i] = first;
 }
 
-/* Broadcasts look at the keyspace: they wait while all of it is lent. */
-static void asked_append(struct exec *x, struct message *m)
+static void messages_append(struct message **first, struct message **last, struct message *m)
 {
     m->link.next = NULL;
-    if (x->asked != NULL) {
-        x->asked_last->link.next = &m->link;
+    if (*first != NULL) {
+        (*last)->link.next = &m->link;
     } else {
-        x->asked = m;
+        *first = m;
     }
-    x->asked_last = m;
+    *last = m;
+}
+
+/* Broadcasts look at the keyspace: they wait while all of it is lent. Those of commands that are
+ * allowed while a script is busy do not. */
+static void asked_append(struct shard *s, struct message *m)
+{
+    struct exec *x = s->exec;
+    if (note_serves_busy(m)) {
+        note_run(s, m);
+    } else {
+        messages_append(&x->asked, &x->asked_last, m);
+    }
 }
 
 static void run_asked(struct shard *s)
@@ -420,6 +432,27 @@ static void run_asked(struct shard *s)
         struct message *m = x->asked;
         x->asked = message_next(m);
         note_run(s, m);
+    }
+}
+
+/* A message about lending. */
+static void lend_message(struct shard *s, struct message *m)
+{
+    if (m->kind == MESSAGE_READY) {
+        ((struct lend *)((char *)m - offsetof(struct lend, ready)))->may_go = true;
+    } else {
+        lend_released(s, (struct lend_part *)((char *)m - offsetof(struct lend_part, release)));
+    }
+}
+
+/* What has come while a script ran. */
+static void take_late(struct shard *s)
+{
+    struct exec *x = s->exec;
+    while (x->late != NULL) {
+        struct message *m = x->late;
+        x->late = message_next(m);
+        lend_message(s, m);
     }
 }
 
@@ -441,16 +474,18 @@ static void take(struct shard *s)
             }
             break;
         case MESSAGE_READY:
-            ((struct lend *)((char *)m - offsetof(struct lend, ready)))->may_go = true;
-            break;
         case MESSAGE_RELEASE:
-            lend_released(s, (struct lend_part *)((char *)m - offsetof(struct lend_part, release)));
+            if (s->serving) { /* keyspace and waiting runs are in use */
+                messages_append(&x->late, &x->late_last, m);
+            } else {
+                lend_message(s, m);
+            }
             break;
         case MESSAGE_NOTE:
             note_run(s, m);
             break;
         case MESSAGE_ASK:
-            asked_append(x, m);
+            asked_append(s, m);
             break;
         }
         m = next;
@@ -489,10 +524,24 @@ static void send_returns(struct shard *s)
     }
 }
 
+/* The pass that the script runs in goes on afterwards: its list and horizon stay as they are. */
+void exec_serve(struct shard *s)
+{
+    struct exec *x = s->exec;
+    take(s);
+    if (x->local.first != NULL) {
+        chains_add(x, x->local.first);
+        x->local = (struct chain){NULL, NULL};
+    }
+    if (s->server->shard_count > 1) {
+        send_returns(s);
+    }
+}
+
 bool exec_turn(struct shard *s)
 {
     struct exec *x = s->exec;
-    if (x->waiting == NULL && x->local.first == NULL && s->monitor_lines == NULL &&
+    if (x->waiting == NULL && x->local.first == NULL && x->chains_count == 0 && x->late == NULL && s->monitor_lines == NULL &&
         mailbox_empty(&s->mailbox)) {
         return false;
     }
@@ -501,6 +550,7 @@ bool exec_turn(struct shard *s)
     } else {
         x->horizon = order_horizon(&s->server->order, x->horizon, &x->now);
     }
+    take_late(s);
     take(s); /* after the phases were read */
     run_asked(s);
     if (s->monitor_lines != NULL) {

@@ -1,6 +1,7 @@
 /* route.c - one phase of taking in commands (see route.h). Groups are in group.c. */
 #include "shards/route.h"
 #include "shards/broadcast.h"
+#include "shards/busy.h"
 #include "shards/cmd_server.h"
 #include "shards/commands.h"
 #include "shards/exec.h"
@@ -36,9 +37,15 @@ void route_free(struct route *r)
 
 static struct run *run_start(struct shard *s, struct conn *conn, unsigned shard)
 {
-    struct run *run = run_new(&s->run_pool, s->id, shard, s->route->stamp, conn, conn->resp);
-    run->io_buf = s->route->inline_text == NULL ? conn->in_buf : NULL;
-    run->inbuf = s->route->inline_text == NULL ? conn->in_own : s->route->inline_text;
+    struct route *r = s->route;
+    struct run *run = run_new(&s->run_pool, s->id, shard, r->stamp, conn, conn->resp);
+    if (r->again != NULL) {
+        run->io_buf = r->again->io_buf;
+        run->inbuf = r->again->inbuf;
+    } else {
+        run->io_buf = r->inline_text == NULL ? conn->in_buf : NULL;
+        run->inbuf = r->inline_text == NULL ? conn->in_own : r->inline_text;
+    }
     if (run->io_buf != NULL) {
         io_buf_hold(run->io_buf);
     } else if (run->inbuf != NULL) {
@@ -251,27 +258,60 @@ static void send_to_shard(struct shard *s, struct conn *conn, unsigned shard,
     conn_append(conn, op);
 }
 
-static void send_by_keys(struct shard *s, struct conn *conn, const struct command *cmd,
-                         const struct slice *argv, uint32_t argc)
+static void send_within_keys(struct shard *s, struct conn *conn, const struct command *cmd,
+                             const struct slice *argv, uint32_t argc, const struct key *keys,
+                             uint32_t nkeys)
 {
-    struct key *keys = s->route->keys;
-    int n = find_keys(s, cmd, argv, argc);
-    keys = s->route->keys;
-    if (n < 0) {
-        n = 0; /* a bad number of keys: the command, run without any, says what is wrong with it */
-    }
-    if (cmd->undeclared != NULL && s->server->shard_count > 1 && cmd->undeclared(argv, argc)) {
-        group_lend_all(s, conn, cmd, argv, argc, keys, (uint32_t)n);
-        return;
-    }
-    unsigned shard = n > 0 ? keys[0].shard : s->id;
-    for (int i = 1; i < n; i++) {
+    unsigned shard = nkeys > 0 ? keys[0].shard : s->id;
+    for (uint32_t i = 1; i < nkeys; i++) {
         if (keys[i].shard != shard) {
-            group_by_keys(s, conn, cmd, argv, argc, keys, (uint32_t)n);
+            group_by_keys(s, conn, cmd, argv, argc, keys, nkeys);
             return;
         }
     }
-    send_to_shard(s, conn, shard, cmd, argv, argc, keys, (uint32_t)n);
+    send_to_shard(s, conn, shard, cmd, argv, argc, keys, nkeys);
+}
+
+/* What prepare() found goes along with the command that was just sent. */
+static void attach(struct conn *conn, void *extra, uint32_t flags)
+{
+    struct op *op = conn->last_op;
+    op->extra = extra;
+    op->flags |= flags;
+    for (uint32_t i = 0; (op->flags & OP_HEAD) && i < op->group->nparts; i++) {
+        op->group->parts[i]->extra = extra;
+        op->group->parts[i]->flags |= flags;
+    }
+}
+
+static void send_by_keys(struct shard *s, struct conn *conn, const struct command *cmd,
+                         const struct slice *argv, uint32_t argc)
+{
+    int n = find_keys(s, cmd, argv, argc);
+    const struct key *keys = s->route->keys;
+    uint32_t nkeys = n > 0 ? (uint32_t)n : 0; /* a bad number of keys: the command, run without any,
+                                                 says what is wrong with it */
+    enum command_reach reach = REACH_NAMED;
+    void *extra = NULL;
+    if (cmd->prepare != NULL) {
+        reach = cmd->prepare(argv, argc, &extra);
+    } else if (cmd->undeclared != NULL && cmd->undeclared(argv, argc)) {
+        reach = REACH_ALL;
+    }
+    if (s->server->shard_count == 1) {
+        reach = REACH_NAMED; /* all is in reach */
+    }
+    if (reach == REACH_ALL) {
+        group_lend_all(s, conn, cmd, argv, argc, keys, nkeys);
+    } else {
+        send_within_keys(s, conn, cmd, argv, argc, keys, nkeys);
+    }
+    if (extra != NULL) {
+        attach(conn, extra, reach == REACH_TRY ? OP_STALLS : 0);
+        if (reach == REACH_TRY) {
+            conn->flags |= CONN_STALLED;
+        }
+    }
 }
 
 static void send_by_cursor(struct shard *s, struct conn *conn, const struct command *cmd,
@@ -319,6 +359,35 @@ static const char *refuse(struct shard *s, const struct conn *conn, const struct
         return "OOM command not allowed when used memory > 'maxmemory'.";
     }
     return NULL;
+}
+
+/* The same for what needs a shard that a script keeps for long (busy.h). */
+static const char *refuse_busy(struct shard *s, const struct command *cmd,
+                               const struct slice *argv, uint32_t argc)
+{
+    const struct busy *busy = &s->server->busy;
+    switch (cmd->route) {
+    case ROUTE_HOME:
+        return busy_error(busy, (int)s->id);
+    case ROUTE_KEYS:
+        break;
+    case ROUTE_ALL:
+    case ROUTE_CURSOR:
+    case ROUTE_BARRIER: /* most ask all shards */
+        return busy_error(busy, -1);
+    }
+    int n = find_keys(s, cmd, argv, argc);
+    if (n <= 0) {
+        return busy_error(busy, cmd->undeclared != NULL ? -1 : (int)s->id);
+    }
+    if (cmd->undeclared != NULL && cmd->undeclared(argv, argc)) {
+        return busy_error(busy, -1);
+    }
+    const char *error = NULL;
+    for (int i = 0; i < n && error == NULL; i++) {
+        error = busy_error(busy, s->route->keys[i].shard);
+    }
+    return error;
 }
 
 /* CLIENT REPLY SKIP concerns the command after it. */
@@ -382,6 +451,9 @@ static bool dispatch(struct shard *s, struct conn *conn, const struct slice *arg
     conn->commands++;
     counter_add(&s->stats.commands, 1);
     const char *refusal = refuse(s, conn, cmd);
+    if (s->route->busy && refusal == NULL && !(cmd->flags & CMD_ALLOW_BUSY)) {
+        refusal = refuse_busy(s, cmd, argv, argc);
+    }
     uint8_t mode = conn->reply_mode;
     if (refusal != NULL) {
         reply_refusal(s, conn, cmd, refusal);
@@ -578,6 +650,7 @@ static void push_outbox(struct shard *s)
             continue;
         }
         if (i == s->id) {
+            assert(s->exec->local.first == NULL);
             s->exec->local = *out;
         } else {
             out->first->message.kind = MESSAGE_RUNS;
@@ -587,9 +660,73 @@ static void push_outbox(struct shard *s)
     }
 }
 
+static void run_undrain(struct shard *s, struct run *run)
+{
+    assert(run->undrained > 0);
+    if (--run->undrained > 0) {
+        return;
+    }
+    if (run->io_buf != NULL) {
+        io_buf_release(run->io_buf);
+    }
+    if (run->inbuf != NULL) {
+        inbuf_release(run->inbuf);
+    }
+    run_free(&s->run_pool, run);
+}
+
+/* Lets go of the runs that an op or a group kept. */
+static void undrain_op(struct shard *s, struct op *op)
+{
+    struct run *run = op->run;
+    if (op->flags & OP_HEAD) {
+        uint32_t nparts = op->group->nparts; /* the group lies in the head's run, which goes last */
+        struct op **parts = op->group->parts;
+        for (uint32_t i = 0; i < nparts; i++) {
+            run_undrain(s, parts[i]->run);
+        }
+    }
+    run_undrain(s, run);
+}
+
+/* A command that strayed is sent again, with all shards held (run.h, OP_AGAIN). Its connection has
+ * taken in nothing since: it is the only one in flight. */
+static void send_again(struct shard *s, struct conn *conn)
+{
+    struct route *r = s->route;
+    struct op *op = conn->first_op;
+    assert(op != NULL && op == conn->last_op && (op->flags & OP_STALLS));
+    op->flags &= ~(uint32_t)OP_LISTED;
+    if (conn->flags & CONN_CLOSING) {
+        op->flags |= OP_DROPPED;
+        conn_drain(conn);
+        return;
+    }
+    r->session++;
+    r->again = op->run;
+    conn->first_op = conn->last_op = NULL;
+    conn->in_flight--;
+    group_lend_all(s, conn, op->command, op->argv, op->argc, op->keys, op->nkeys);
+    conn->last_op->flags |= op->flags & OP_MUTED;
+    attach(conn, op->extra, OP_STALLS);
+    r->again = NULL;
+    undrain_op(s, op);
+}
+
+static void send_all_again(struct shard *s)
+{
+    struct conn *conn = s->again;
+    s->again = NULL;
+    while (conn != NULL) {
+        struct conn *next = conn->barrier_next;
+        send_again(s, conn);
+        conn = next;
+    }
+}
+
 void route_phase(struct shard *s)
 {
-    if (s->ready == NULL) {
+    if (s->ready == NULL && s->again == NULL) {
         return;
     }
     struct route *r = s->route;
@@ -597,6 +734,10 @@ void route_phase(struct shard *s)
     r->stamp = ordered ? order_phase_open(&s->server->order, s->id) : 0;
     r->paused = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed) != 0;
     r->monitored = atomic_load_explicit(&s->server->monitors, memory_order_relaxed) > 0;
+    r->busy = busy_any(&s->server->busy);
+    if (s->again != NULL) {
+        send_all_again(s);
+    }
     struct conn *list = s->ready;
     s->ready = s->ready_last = NULL;
     uint32_t commands = 0;
@@ -627,12 +768,18 @@ void route_phase(struct shard *s)
 
 void route_barriers(struct shard *s)
 {
+    struct conn *later = NULL;
     while (s->barriers != NULL) {
         struct conn *conn = s->barriers;
         s->barriers = conn->barrier_next;
-        conn->flags &= ~(uint32_t)CONN_BARRIER_LISTED;
         struct op *op = conn->first_op;
         assert(op != NULL && (op->flags & OP_BARRIER));
+        if (s->serving && !(op->command->flags & CMD_ALLOW_BUSY)) {
+            conn->barrier_next = later; /* a script keeps the shard */
+            later = conn;
+            continue;
+        }
+        conn->flags &= ~(uint32_t)CONN_BARRIER_LISTED;
         op->flags |= OP_STARTED;
         if (conn->flags & CONN_CLOSING) {
             op->flags |= OP_DONE;
@@ -641,6 +788,7 @@ void route_barriers(struct shard *s)
         }
         broadcast_run(s, conn, op);
     }
+    s->barriers = later;
 }
 
 /* Counts, times and remembers a command that is answered. */
@@ -652,21 +800,37 @@ static void account(struct conn *conn, const struct op *op)
     }
     stats_record(s, op->command, op->ticks, op->outcome & OP_FAILED);
     note_slow(s, conn, op->command, op->argv, op->argc, op->ticks);
+    if (op->extra != NULL && op->command->release != NULL) {
+        op->command->release(op->extra);
+    }
 }
 
-static void run_undrain(struct shard *s, struct run *run)
+/* The op, or the part of the group, that a command ran as a whole. */
+static const struct op *runner_of(const struct op *op)
 {
-    assert(run->undrained > 0);
-    if (--run->undrained > 0) {
-        return;
+    if (!(op->flags & OP_HEAD)) {
+        return op;
     }
-    if (run->io_buf != NULL) {
-        io_buf_release(run->io_buf);
+    return op->group->lend != NULL ? op->group->lend->runner_op : NULL;
+}
+
+/* A command that its connection waits for, and nothing else. True when it is to be sent again: then
+ * it is not done yet. */
+static bool stalling_done(struct conn *conn, struct op *op)
+{
+    const struct op *runner = runner_of(op);
+    if (runner != NULL && (runner->outcome & OP_AGAIN) &&
+        !((conn->flags & CONN_CLOSING) || (op->flags & OP_DROPPED))) {
+        if (!(op->flags & OP_LISTED)) {
+            op->flags |= OP_LISTED;
+            conn->barrier_next = conn->shard->again;
+            conn->shard->again = conn;
+        }
+        return true;
     }
-    if (run->inbuf != NULL) {
-        inbuf_release(run->inbuf);
-    }
-    run_free(&s->run_pool, run);
+    conn->flags &= ~(uint32_t)CONN_STALLED;
+    conn_make_ready(conn);
+    return false;
 }
 
 static void finish_group(struct conn *conn, struct op *head)
@@ -680,19 +844,14 @@ static void finish_group(struct conn *conn, struct op *head)
         group_discard(group);
     }
     account(conn, head);
-    uint32_t nparts = group->nparts; /* the group lies in the head's run, which goes last */
-    struct op **parts = group->parts;
-    for (uint32_t i = 0; i < nparts; i++) {
-        run_undrain(s, parts[i]->run);
-    }
-    run_undrain(s, head->run);
+    undrain_op(s, head);
 }
 
 bool route_finish(struct conn *conn, struct op *op)
 {
     struct shard *s = conn->shard;
     if (op->flags & OP_HEAD) {
-        if (op->group->missing > 0) {
+        if (op->group->missing > 0 || ((op->flags & OP_STALLS) && stalling_done(conn, op))) {
             return false;
         }
         finish_group(conn, op);
@@ -709,7 +868,8 @@ bool route_finish(struct conn *conn, struct op *op)
         }
         conn->flags &= ~(uint32_t)CONN_STALLED;
         conn_make_ready(conn);
-    } else if (!(op->run->flags & RUN_DONE)) {
+    } else if (!(op->run->flags & RUN_DONE) ||
+               ((op->flags & OP_STALLS) && stalling_done(conn, op))) {
         return false;
     }
     struct run *run = op->run;

@@ -44,6 +44,8 @@ struct route {
     bool groups, home_queued;
     struct inbuf *inline_text; /* arguments of the inline commands being routed, else NULL */
     bool paused; /* CLIENT PAUSE may be in force */
+    bool busy;   /* a script keeps a shard for long (busy.h) */
+    const struct run *again; /* whose input the runs hold that are made now; NULL: the connection's */
     bool monitored; /* somebody listens to MONITOR: all runs are ordered (monitor.h) */
     struct resp_parser parser; /* for connections without a partial command */
     struct key *keys;          /* scratch */

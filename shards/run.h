@@ -50,6 +50,10 @@ enum op_flag {
     OP_DONE = 1 << 7,    /* home: barrier or home command answered */
     OP_NO_TOUCH = 1 << 8,
     OP_STARTED = 1 << 9, /* home: barrier command running (broadcast) */
+    OP_STALLS = 1 << 10, /* home: its connection takes in nothing until it is answered (REACH_TRY) */
+    OP_AGAIN = 1 << 11,  /* reached beyond its keys before it changed anything: to be run anew */
+    OP_LISTED = 1 << 12, /* home: waits to be sent anew */
+    OP_DROPPED = 1 << 13, /* home: … which nobody wants any more */
 };
 
 struct op {

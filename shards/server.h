@@ -8,6 +8,7 @@
 
 #include "core/command.h"
 #include "core/mem.h"
+#include "shards/busy.h"
 #include "shards/config.h"
 #include "shards/order.h"
 #include <pthread.h>
@@ -19,6 +20,7 @@ enum { SHARDS_MAX = 256 };
 
 struct shard;
 struct info; /* info.h */
+struct scripts;
 struct listeners;
 
 struct server {
@@ -32,6 +34,7 @@ struct server {
     const char *io_backend_name;
     _Atomic int listen_port; /* really bound; shard 0 writes */
     struct info *info; /* rates and what else INFO remembers; set by info_create() */
+    struct scripts *scripts; /* scripts.h: atomic inside */
     struct listeners *listeners; /* shard 0's once it has started */
 
     /* starting: every shard reports, all wait for all (server_shard_started) */
@@ -48,6 +51,7 @@ struct server {
     atomic_flag config_changing; /* held by the one CONFIG SET in progress */
 
     struct order order; /* phases (order.h) */
+    struct busy busy;   /* shards kept by scripts (busy.h) */
 
     /* relaxed counters; any shard writes */
     _Alignas(64) _Atomic uint64_t next_client_id;

@@ -15,8 +15,10 @@
 #include "shards/latency.h"
 #include "shards/listener.h"
 #include "shards/route.h"
+#include "shards/scripting.h"
 #include "shards/slowlog.h"
 #include "shards/touch.h"
+#include <assert.h>
 #include <errno.h>
 #include <sched.h>
 #include <stddef.h>
@@ -247,7 +249,7 @@ static void follow_pause(struct shard *s)
 /* One turn; returns whether the background has more to do. */
 static bool turn(struct shard *s, bool more)
 {
-    bool busy = more || s->ready != NULL || s->barriers != NULL || s->monitor_lines != NULL ||
+    bool busy = more || s->ready != NULL || s->again != NULL || s->barriers != NULL || s->monitor_lines != NULL ||
                 exec_must_not_sleep(s->exec);
     wait_turn(s, busy);
     read_clocks(s);
@@ -263,6 +265,23 @@ static bool turn(struct shard *s, bool more)
     timers_run(&s->timers, s->now_ns, 64);
     conn_flush_all(s);
     return background(s, !worked);
+}
+
+/* The same between a script's instructions: what arrives is taken in, sorted, refused or sent to
+ * other shards, replies leave; nothing runs here (scripting.h I3). */
+void shard_serve(struct shard *s)
+{
+    assert(!s->serving);
+    s->serving = true;
+    io_turn(s->io, 0);
+    read_clocks(s);
+    counter_add(&s->stats.turns, 1);
+    route_phase(s);
+    exec_serve(s);
+    take_done(s);
+    route_barriers(s);
+    conn_flush_all(s);
+    s->serving = false;
 }
 
 /* Closes all connections, and goes on until what they have in flight has come back to every shard:
@@ -310,6 +329,7 @@ static void give_back(struct shard *s)
     mem_free(s->returns);
     slowlog_free(s->slowlog);
     latency_free(s->latency);
+    scripting_free(s->scripting);
     lookup_free(&s->conn_ids);
     reply_pool_drain();
 #endif
@@ -370,6 +390,7 @@ static bool start(struct shard *s)
     s->returns = mem_alloc_zero(server->shard_count * sizeof *s->returns);
     s->slowlog = slowlog_new();
     s->latency = latency_new();
+    s->scripting = scripting_new();
     read_clocks(s);
     s->cron.fire = cron;
     timers_set(&s->timers, &s->cron, s->now_ns + CRON_NS);

@@ -24,6 +24,7 @@ struct exec;   /* messages waiting and running (exec.h) */
 struct route;  /* taking in commands (route.h) */
 struct slowlog;
 struct latency;
+struct scripting;
 
 /* Runs for one shard, in order, being collected. */
 struct chain {
@@ -61,6 +62,9 @@ struct shard {
     uint32_t monitors_cap;
     struct monitor_line *monitor_lines; /* not shown yet, in their order */
     struct conn *barriers;           /* connections whose barrier command may run */
+    struct conn *again;              /* connections whose command is to be sent anew (OP_AGAIN) */
+    struct scripting *scripting;     /* scripting.h */
+    bool serving;                    /* between a script's instructions (shard_serve) */
     struct op *executing;          /* the op that runs now, NULL: none (exec_op) */
     uint32_t interests;            /* who waits for changes of keys here (touch.h) */
     struct op *barrier_op;         /* the barrier command running now (broadcast.c) */
@@ -99,6 +103,9 @@ void shard_note(struct shard *from, struct shard *to, broadcast_part *fn, void *
 
 /* Runs the note that a message is (exec.c). */
 void note_run(struct shard *s, struct message *message);
+/* Whether an ASK belongs to a command that is allowed while a script is busy: it does not look at
+ * keyspaces. */
+bool note_serves_busy(const struct message *message);
 /* Pushes a message and wakes the receiver if it sleeps. */
 void shard_send(struct shard *from, struct shard *to, struct message *message);
 
