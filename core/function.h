@@ -34,7 +34,6 @@ struct function {
 struct function_library {
     _Atomic uint32_t refs_;
     uint32_t count;
-    uint64_t id_;               /* unique in the process: VMs know libraries by it */
     char *name;
     char *code;                 /* with its shebang line, and a 0 behind it */
     size_t code_len;
@@ -79,7 +78,8 @@ struct function_set *function_set_load(const struct function_set *set, struct sc
                                        struct function_library **loaded, struct reply *out);
 
 /* FUNCTION DUMP's payload; without_footer: as an RDB file has it. */
-void function_set_dump(const struct function_set *set, struct bytes *out, bool without_footer);
+void function_set_dump(const struct function_set *set, const struct settings *settings,
+                       struct bytes *out, bool without_footer);
 
 /* FUNCTION LIST. pattern.ptr NULL: all. */
 void function_set_reply_list(const struct function_set *set, struct slice pattern, bool with_code,
@@ -90,8 +90,8 @@ void function_set_reply_engines(const struct function_set *set, struct reply *ou
 /* FCALL: runs it, writes one reply. The caller has asked script_may_run(f->flags, …). */
 struct script_result function_run(struct script_vm *vm, const struct function *f,
                                   const struct script_call *call, struct reply *out);
-/* FUNCTION FLUSH, DELETE, LOAD REPLACE: frees what the VM holds of libraries that are not in set
- * (NULL: of all). The VM does so by itself, too, when it next instantiates a library. */
-void function_vm_settle(struct script_vm *vm, const struct function_set *set);
+/* Lets go of what the VM holds of libraries that nobody else refers to. It does so by itself when it
+ * next instantiates a library; after FUNCTION FLUSH or DELETE a shard may do it at once. */
+void function_vm_settle(struct script_vm *vm);
 
 #endif

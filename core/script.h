@@ -148,7 +148,7 @@ struct script_host {
 
 enum {
     SCRIPT_TICK_INSTRUCTIONS = 100000,
-    SCRIPT_REPLY_DEPTH_MAX = 3900, /* nesting of a result; deeper: "ERR reached lua stack limit" */
+    SCRIPT_REPLY_DEPTH_MAX = 4000, /* nesting of a result; deeper: "ERR reached lua stack limit" */
 };
 
 struct script_vm;
