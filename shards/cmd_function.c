@@ -17,16 +17,23 @@ struct change {
     struct function_library *loaded; /* FUNCTION LOAD: its name is the reply; else NULL */
 };
 
-static void settle_part(struct shard *s, void *ctx)
+/* Once every shard has been here, none looks at the old catalog any more (scripts.h I2). */
+static void change_part(struct shard *s, void *ctx)
+{
+    (void)s;
+    (void)ctx;
+}
+
+static void settle(struct shard *s, void *ctx)
 {
     (void)ctx;
     if (s->scripting->vm != NULL) {
-        function_vm_settle(s->scripting->vm, functions_now(s->server->scripts)->set);
+        function_vm_settle(s->scripting->vm);
         scripting_measure(s);
     }
 }
 
-static void settle_done(struct call *c, void *ctx)
+static void change_done(struct call *c, void *ctx)
 {
     struct change *change = ctx;
     if (change->loaded != NULL) {
@@ -35,8 +42,9 @@ static void settle_done(struct call *c, void *ctx)
     } else {
         reply_ok(c->out);
     }
-    function_catalog_unref(change->old); /* scripts.h I2 */
+    function_catalog_unref(change->old);
     mem_free(change);
+    broadcast_note(call_home(c), settle, NULL);
 }
 
 /* set may be NULL: then the error is written already. False: somebody else has changed the functions
@@ -55,7 +63,7 @@ static bool publish(struct call *c, struct function_catalog *old, struct functio
     }
     struct change *change = mem_alloc(sizeof *change);
     *change = (struct change){old, loaded};
-    broadcast(c, settle_part, settle_done, change);
+    broadcast(c, change_part, change_done, change);
     return true;
 }
 
@@ -161,7 +169,8 @@ static void cmd_function_list(struct call *c)
 static void cmd_function_dump(struct call *c)
 {
     struct bytes payload = {0};
-    function_set_dump(functions_now(scripts_of(c))->set, &payload, false);
+    function_set_dump(functions_now(scripts_of(c))->set, &call_home(c)->config->core, &payload,
+                      false);
     reply_bulk(c->out, payload.data, payload.len);
     bytes_free(&payload);
 }
