@@ -196,6 +196,7 @@ enum call_flag {
     CALL_IN_MULTI = 1 << 3,
     CALL_DENY_BLOCKING = 1 << 4,
     CALL_WHOLE = 1 << 5,    /* all keys of all shards are in reach, named or not */
+    CALL_IN_SCRIPT = 1 << 6, /* redis.call; CALL_DENY_BLOCKING is set, too */
 };
 
 struct call {

@@ -156,7 +156,7 @@ static struct call inner_call(const struct script_run *x, const struct command *
         .argv = argv,
         .argc = argc,
         .flags = (outer->flags & (CALL_WHOLE | CALL_NO_TOUCH | CALL_FROM_MASTER | CALL_IN_MULTI)) |
-                 CALL_DENY_BLOCKING,
+                 CALL_DENY_BLOCKING | CALL_IN_SCRIPT,
         .db = x->db,
         .out = out,
         .now_ms = outer->now_ms,

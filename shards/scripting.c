@@ -114,6 +114,15 @@ void scripting_measure(struct shard *s)
     }
 }
 
+void scripting_memory(const struct server *server, uint64_t *eval_bytes, uint64_t *function_bytes)
+{
+    for (unsigned i = 0; i < server->shard_count; i++) {
+        const struct scripting *g = server->shards[i]->scripting;
+        *eval_bytes += atomic_load_explicit(&g->vm_bytes, memory_order_relaxed);
+        *function_bytes += atomic_load_explicit(&g->vm_function_bytes, memory_order_relaxed);
+    }
+}
+
 const struct call *scripting_running(const struct shard *s, const char **name, uint64_t *duration_ms,
                                      bool *is_function)
 {

@@ -59,8 +59,10 @@ struct scripting *scripting_new(void);
 void scripting_free(struct scripting *s);
 /* The shard's VM, made on first use. */
 struct script_vm *scripting_vm(struct shard *s);
-/* For INFO, after the VM was used. */
+/* Publishes the VM's memory: now and then. */
 void scripting_measure(struct shard *s);
+/* Of all shards, as published. Any shard's thread. */
+void scripting_memory(const struct server *server, uint64_t *eval_bytes, uint64_t *function_bytes);
 
 /* Runs r for c: checks its flags, writes one reply. keys lie at argv[3]. */
 void scripting_run(struct call *c, struct runnable *r, uint32_t nkeys, bool read_only_command);

@@ -60,6 +60,7 @@ struct shard *shard_new(struct server *server, unsigned id)
 static void publish_counters(struct shard *s)
 {
     struct keyspace *ks = s->keyspace;
+    scripting_measure(s);
     if (s->exec->held_all) {
         return; /* next time */
     }
