@@ -172,8 +172,14 @@ static void evalsha(struct call *c, bool read_only)
     if (r == NULL && (c->flags & CALL_IN_MULTI)) {
         r = scripts_by_sha(scripts_here(), c->argv[1]);
     }
-    if (r == NULL) {
+    struct reply error; /* it may be known only because an EVAL of it, which will fail, is on its way */
+    reply_init(&error, 2);
+    error.muted = true;
+    if (r == NULL || !scripting_compiles(c->host, r, &error)) {
         reply_error(c->out, unknown);
+        if (r != NULL && r != c->extra) {
+            runnable_unref(r);
+        }
         return;
     }
     run_found(c, r, nkeys, read_only);
@@ -183,20 +189,22 @@ static void fcall(struct call *c, bool read_only)
 {
     uint32_t nkeys;
     struct runnable *r = c->extra;
-    if (r == NULL) {
+    if (r == NULL) { /* EXEC; or it is said here what is wrong */
         r = functions_find(scripts_here(), c->argv[1]);
     }
+    bool mine = r != NULL && r != c->extra;
     if (r == NULL) {
         reply_error(c->out, "ERR Function not found");
-        return;
-    }
-    if (!parse_numkeys(c, "ERR Bad number of keys provided", &nkeys)) {
-        if (r != c->extra) {
-            runnable_unref(r);
+    } else if (parse_numkeys(c, "ERR Bad number of keys provided", &nkeys)) {
+        if (mine && !(c->flags & CALL_IN_MULTI)) { /* loaded after this was routed */
+            reply_error(c->out, "ERR Function not found");
+        } else {
+            scripting_run(c, r, nkeys, read_only);
         }
-        return;
     }
-    run_found(c, r, nkeys, read_only);
+    if (mine) {
+        runnable_unref(r);
+    }
 }
 
 static void cmd_eval(struct call *c)

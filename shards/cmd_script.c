@@ -15,13 +15,9 @@ static void cmd_script_load(struct call *c)
     if (r == NULL) {
         return;
     }
-    struct shard *s = call_home(c);
-    bool ok = script_compile(scripting_vm(s), r->script, c->out);
-    atomic_store_explicit(&r->code, ok ? RUNNABLE_COMPILES : RUNNABLE_BROKEN, memory_order_relaxed);
-    if (ok) {
+    if (scripting_compiles(call_home(c), r, c->out)) {
         reply_bulk(c->out, r->script->sha, SCRIPT_SHA_LEN);
     }
-    scripting_measure(s);
     runnable_unref(r);
 }
 

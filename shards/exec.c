@@ -1,5 +1,6 @@
 /* exec.c - one pass over what has arrived and what waits (see exec.h). */
 #include "shards/exec.h"
+#include "shards/busy.h"
 #include "shards/latency.h"
 #include "shards/monitor.h"
 #include <assert.h>
@@ -524,6 +525,71 @@ static void send_returns(struct shard *s)
     }
 }
 
+/* --- while a script keeps the shard ----------------------------------------------------------- */
+
+/* Whether nothing of a run has happened yet and none of it needs another shard. */
+static bool run_is_plain(const struct run *run)
+{
+    for (const struct op *op = run->first; op != NULL; op = op->run_next) {
+        if ((op->flags & (OP_PART | OP_HEAD | OP_WHOLE | OP_BARRIER)) ||
+            op->command->route != ROUTE_KEYS) {
+            return false;
+        }
+    }
+    return run->at == run->first;
+}
+
+static void run_refuse(struct shard *s, struct run *run, const char *error)
+{
+    struct reply *out = run->flags & RUN_DIRECT ? &run->conn->out : &run->reply;
+    for (struct op *op = run->first; op != NULL; op = op->run_next) {
+        size_t before = out->total_bytes;
+        out->resp = op->resp;
+        out->muted = op->flags & OP_MUTED;
+        reply_error(out, error);
+        out->muted = false;
+        op->reply_bytes = out->total_bytes - before;
+        op->outcome |= OP_FAILED;
+        stats_error(s, out->error_code);
+    }
+    run->at = NULL;
+    run_finished(s, run);
+}
+
+static void refuse_list(struct shard *s, struct run **link, const char *error)
+{
+    while (*link != NULL) {
+        struct run *run = *link;
+        if (run_is_plain(run)) {
+            *link = run->next;
+            run_refuse(s, run, error);
+        } else {
+            link = &run->next;
+        }
+    }
+}
+
+/* What came before the shard was known to be busy gets the same answer as what comes now. It has had
+ * no effect, so its place in the order does not matter. behind: the run that the script is in; NULL:
+ * the shard is lent to it. */
+static void refuse_waiting(struct shard *s, struct run *behind)
+{
+    struct exec *x = s->exec;
+    const char *error = busy_error(&s->server->busy, (int)s->id);
+    if (error == NULL) {
+        return;
+    }
+    refuse_list(s, behind != NULL ? &behind->next : &x->waiting, error);
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < x->chains_count; i++) {
+        refuse_list(s, &x->chains[i], error);
+        if (x->chains[i] != NULL) {
+            x->chains[left++] = x->chains[i];
+        }
+    }
+    x->chains_count = left;
+}
+
 /* The pass that the script runs in goes on afterwards: its list and horizon stay as they are. */
 void exec_serve(struct shard *s)
 {
@@ -533,6 +599,7 @@ void exec_serve(struct shard *s)
         chains_add(x, x->local.first);
         x->local = (struct chain){NULL, NULL};
     }
+    refuse_waiting(s, s->executing->run);
     if (s->server->shard_count > 1) {
         send_returns(s);
     }
@@ -561,6 +628,9 @@ bool exec_turn(struct shard *s)
         x->local = (struct chain){NULL, NULL};
     }
     merge_chains(x);
+    if (x->held_all && busy_any(&s->server->busy)) {
+        refuse_waiting(s, NULL);
+    }
     if (x->waiting != NULL) {
         pass(s);
         if (s->server->shard_count > 1) {

@@ -156,23 +156,23 @@ static void declare(struct script_run *x, bool in)
     }
 }
 
-/* Compiles on the first run anywhere, so that what does not compile stays unknown. */
-static bool compiles(struct script_vm *vm, struct runnable *r, struct reply *out)
+bool scripting_compiles(struct shard *s, struct runnable *r, struct reply *out)
 {
     if (r->script == NULL ||
         atomic_load_explicit(&r->code, memory_order_relaxed) == RUNNABLE_COMPILES) {
         return true;
     }
-    bool ok = script_compile(vm, r->script, out);
-    atomic_store_explicit(&r->code, ok ? RUNNABLE_COMPILES : RUNNABLE_BROKEN, memory_order_relaxed);
+    bool ok = script_compile(scripting_vm(s), r->script, out);
+    scripts_judge(s->server->scripts, r, ok);
     return ok;
 }
 
-static void remember_reach(const struct script_run *x)
+/* A run that failed says nothing about what a better one will reach for. */
+static void remember_reach(const struct script_run *x, bool failed)
 {
     if (x->strayed) {
         atomic_store_explicit(&x->what->reach, RUNNABLE_WIDE, memory_order_relaxed);
-    } else if (x->watched) {
+    } else if (x->watched && !failed) {
         uint8_t unknown = RUNNABLE_UNKNOWN; /* another shard may just have found it WIDE */
         atomic_compare_exchange_strong_explicit(&x->what->reach, &unknown, RUNNABLE_TRIED,
                                                 memory_order_relaxed, memory_order_relaxed);
@@ -214,7 +214,7 @@ static void run(struct script_run *x, struct script_vm *vm, uint32_t nkeys)
     if (x->busy) {
         busy_end(&x->shard->server->busy, x->shard->id);
     }
-    remember_reach(x);
+    remember_reach(x, result.failed);
     if (x->abandoned) {
         assert(!x->wrote); /* I2 */
         x->shard->executing->outcome |= OP_AGAIN;
@@ -239,7 +239,7 @@ void scripting_run(struct call *c, struct runnable *r, uint32_t nkeys, bool read
     int64_t max = s->config->core.maxmemory;
     bool oom = max > 0 && mem_used_total() > max;
     struct script_vm *vm = scripting_vm(s);
-    if (!compiles(vm, r, c->out) || !may_run(c, r, read_only_command, oom)) {
+    if (!scripting_compiles(s, r, c->out) || !may_run(c, r, read_only_command, oom)) {
         return;
     }
     bool everything = c->flags & CALL_WHOLE, alone = s->server->shard_count == 1;

@@ -64,6 +64,9 @@ void scripting_measure(struct shard *s);
 /* Of all shards, as published. Any shard's thread. */
 void scripting_memory(const struct server *server, uint64_t *eval_bytes, uint64_t *function_bytes);
 
+/* Compiles r on its first run anywhere, so that what does not compile stays unknown. False: an error
+ * was written. */
+bool scripting_compiles(struct shard *s, struct runnable *r, struct reply *out);
 /* Runs r for c: checks its flags, writes one reply. keys lie at argv[3]. */
 void scripting_run(struct call *c, struct runnable *r, uint32_t nkeys, bool read_only_command);
 

@@ -159,6 +159,16 @@ struct runnable *scripts_by_body(struct scripts *s, struct slice body, struct re
     return r;
 }
 
+void scripts_judge(struct scripts *s, struct runnable *r, bool compiles)
+{
+    uint8_t code = compiles ? RUNNABLE_COMPILES : RUNNABLE_BROKEN;
+    uint8_t before = atomic_exchange_explicit(&r->code, code, memory_order_relaxed);
+    struct script_table *t = atomic_load_explicit(&s->table, memory_order_acquire);
+    if (before == RUNNABLE_UNSEEN && !compiles && find_sha(t, r->script->sha) == r) {
+        atomic_fetch_sub_explicit(&t->count, 1, memory_order_relaxed);
+    }
+}
+
 struct script_table *scripts_replace(struct scripts *s)
 {
     return atomic_exchange_explicit(&s->table, mem_alloc_zero(sizeof(struct script_table)),

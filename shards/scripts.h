@@ -91,6 +91,8 @@ struct runnable *scripts_by_sha(struct scripts *s, struct slice sha);
 /* The script with this body, made if it is not known. NULL: cannot be made, an error was written to
  * out. */
 struct runnable *scripts_by_body(struct scripts *s, struct slice body, struct reply *out);
+/* Whether it compiles has turned out: what does not is no longer known to EVALSHA, nor counted. */
+void scripts_judge(struct scripts *s, struct runnable *r, bool compiles);
 /* Puts an empty table in the place of the present one, which is returned, to be freed (I2). */
 struct script_table *scripts_replace(struct scripts *s);
 void script_table_free(struct script_table *t);
