@@ -277,15 +277,17 @@ static void encode_object(lua_State *lua, struct encoder *e, int depth)
 
 static void encode_table(lua_State *lua, struct encoder *e, int depth)
 {
-    if (depth > e->settings->encode_depth_max || !lua_checkstack(lua, 3)) {
+    if (depth > e->settings->encode_depth_max || !lua_checkstack(lua, 4)) {
         luaL_error(lua, "Cannot serialise, excessive nesting (%d)", depth);
     }
+    bool is_proxy = script__push_behind_proxy(lua, -1);
     int length = array_length(lua, e);
     if (length > 0) {
         encode_array(lua, e, depth, length);
     } else {
         encode_object(lua, e, depth);
     }
+    lua_pop(lua, is_proxy);
 }
 
 /* The value on top, which stays. depth: tables around it. */

@@ -161,7 +161,10 @@ static void pack_value(lua_State *lua, struct script_vm *vm, int level)
         break;
     case LUA_TTABLE:
         if (level < NESTING_MAX) {
+            luaL_checkstack(lua, 3, "in function mp_encode_lua_type");
+            bool is_proxy = script__push_behind_proxy(lua, -1);
             pack_table(lua, vm, level);
+            lua_pop(lua, is_proxy);
             break;
         }
         /* fall through */

@@ -10,7 +10,7 @@
  *                                         └ meta: { __index = "nonexistent global variable" }
  *
  * Functions that work on raw tables (next, pairs, rawget, rawset, getmetatable, setmetatable,
- * table.insert, table.foreach) are wrapped: they know a proxy by its tag and read behind it, or
+ * table.insert, table.foreach) are made anew: they know a proxy by its tag and read behind it, or
  * refuse. The others find an empty table, which is what they would find in Redis: protected tables
  * have no elements. ("").x looks up in the real string library, which the script cannot reach:
  * getmetatable("") gives a proxy of a copy.
@@ -99,15 +99,7 @@ static void report_missing(lua_State *lua)
     lua_setmetatable(lua, -2);
 }
 
-/* --- Wrapped functions of the base library. Upvalue 1 is the original where one is called. --- */
-
-static int call_original(lua_State *lua)
-{
-    lua_pushvalue(lua, lua_upvalueindex(1));
-    lua_insert(lua, 1);
-    lua_call(lua, lua_gettop(lua) - 1, LUA_MULTRET);
-    return lua_gettop(lua);
-}
+/* --- Functions of the base library, made anew --- */
 
 static int base_next(lua_State *lua)
 {
@@ -166,26 +158,31 @@ static int base_setmetatable(lua_State *lua)
     if (script__push_behind_proxy(lua, 1)) {
         return refuse_raw_write(lua);
     }
-    return call_original(lua);
+    if (luaL_getmetafield(lua, 1, "__metatable")) {
+        return luaL_error(lua, "cannot change a protected metatable");
+    }
+    lua_settop(lua, 2);
+    lua_setmetatable(lua, 1);
+    return 1;
 }
 
-/* A metatable of ours is shown as a proxy of a copy. */
+/* A metatable of ours is shown as a proxy. Upvalue 1: that of the metatable of strings. */
 static int base_getmetatable(lua_State *lua)
 {
     luaL_checkany(lua, 1);
     if (lua_type(lua, 1) == LUA_TSTRING) {
-        lua_pushvalue(lua, lua_upvalueindex(2));
+        lua_pushvalue(lua, lua_upvalueindex(1));
         return 1;
     }
-    if (script__push_behind_proxy(lua, 1)) {
-        if (!lua_getmetatable(lua, -1)) {
-            lua_pushnil(lua);
-            return 1;
-        }
+    bool is_ours = script__push_behind_proxy(lua, 1);
+    if (!lua_getmetatable(lua, is_ours ? -1 : 1)) {
+        lua_pushnil(lua);
+    } else if (is_ours) {
         make_proxy(lua);
-        return 1;
+    } else {
+        luaL_getmetafield(lua, 1, "__metatable"); /* pushes nothing if there is none */
     }
-    return call_original(lua);
+    return 1;
 }
 
 static int base_unpack(lua_State *lua)
@@ -322,22 +319,46 @@ static int base_load(lua_State *lua)
     return load_result(lua, script__load(lua, code, len, name));
 }
 
-/* --- Wrapped functions of the table library --- */
+/* --- Functions of the table library, made anew --- */
 
 static int table_insert(lua_State *lua)
 {
+    luaL_checktype(lua, 1, LUA_TTABLE);
+    int end = (int)lua_objlen(lua, 1) + 1;
+    int at = end;
+    if (lua_gettop(lua) == 3) {
+        at = luaL_checkint(lua, 2);
+        for (int i = at > end ? at : end; i > at; i--) {
+            lua_rawgeti(lua, 1, i - 1);
+            lua_rawseti(lua, 1, i);
+        }
+    } else if (lua_gettop(lua) != 2) {
+        return luaL_error(lua, "wrong number of arguments to 'insert'");
+    }
     if (script__push_behind_proxy(lua, 1)) {
         return refuse_raw_write(lua);
     }
-    return call_original(lua);
+    lua_rawseti(lua, 1, at);
+    return 0;
 }
 
 static int table_foreach(lua_State *lua)
 {
+    luaL_checktype(lua, 1, LUA_TTABLE);
+    luaL_checktype(lua, 2, LUA_TFUNCTION);
     if (script__push_behind_proxy(lua, 1)) {
         lua_replace(lua, 1);
     }
-    return call_original(lua);
+    for (lua_pushnil(lua); lua_next(lua, 1); lua_pop(lua, 2)) {
+        lua_pushvalue(lua, 2);
+        lua_pushvalue(lua, -3);
+        lua_pushvalue(lua, -3);
+        lua_call(lua, 2, 1);
+        if (!lua_isnil(lua, -1)) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 /* --- Texts --- */
@@ -363,14 +384,6 @@ void script__push_text(lua_State *lua, int index)
 
 /* --- Building --- */
 
-/* Wraps the function of that name in the table on top; the original becomes upvalue 1. */
-static void wrap(lua_State *lua, const char *name, lua_CFunction wrapper)
-{
-    lua_getfield(lua, -1, name);
-    lua_pushcclosure(lua, wrapper, 1);
-    lua_setfield(lua, -2, name);
-}
-
 static void set_function(lua_State *lua, const char *name, lua_CFunction function)
 {
     lua_pushcfunction(lua, function);
@@ -393,7 +406,7 @@ static void open_own(lua_State *lua, const char *name, lua_CFunction open)
 }
 
 /* globals are on top. */
-static void wrap_base(lua_State *lua)
+static void replace_functions(lua_State *lua)
 {
     lua_pushcfunction(lua, base_next);
     lua_pushvalue(lua, -1);
@@ -406,7 +419,7 @@ static void wrap_base(lua_State *lua)
     set_function(lua, "pcall", base_pcall);
     set_function(lua, "loadstring", base_loadstring);
     set_function(lua, "load", base_load);
-    wrap(lua, "setmetatable", base_setmetatable);
+    set_function(lua, "setmetatable", base_setmetatable);
 
     static const char *const removed[] = {
         "dofile", "loadfile", "print", "getfenv", "setfenv", "newproxy", "require", "module",
@@ -417,8 +430,8 @@ static void wrap_base(lua_State *lua)
     }
 
     lua_getfield(lua, -1, "table");
-    wrap(lua, "insert", table_insert);
-    wrap(lua, "foreach", table_foreach);
+    set_function(lua, "insert", table_insert);
+    set_function(lua, "foreach", table_foreach);
     lua_pop(lua, 1);
     lua_getfield(lua, -1, "math");
     set_function(lua, "random", script__math_random);
@@ -426,15 +439,14 @@ static void wrap_base(lua_State *lua)
     lua_pop(lua, 1);
 }
 
-/* getmetatable needs the proxy for the metatable of strings; globals are on top and hold proxies. */
-static void wrap_getmetatable(lua_State *lua)
+/* getmetatable knows a proxy for the metatable of strings; globals are on top and hold proxies. */
+static void set_getmetatable(lua_State *lua)
 {
-    lua_getfield(lua, -1, "getmetatable");
     lua_createtable(lua, 0, 1);
-    lua_getfield(lua, -3, "string");
+    lua_getfield(lua, -2, "string");
     lua_setfield(lua, -2, "__index");
     make_proxy(lua);
-    lua_pushcclosure(lua, base_getmetatable, 2);
+    lua_pushcclosure(lua, base_getmetatable, 1);
     lua_setfield(lua, -2, "getmetatable");
 }
 
@@ -484,7 +496,7 @@ int script__sandbox_build(lua_State *lua)
     open_own(lua, "cjson", script__open_json);
 
     lua_pushvalue(lua, LUA_GLOBALSINDEX);
-    wrap_base(lua);
+    replace_functions(lua);
     script__push_api(lua, state->is_functions);
     lua_setfield(lua, -2, "redis");
     if (!state->is_functions) {
@@ -492,7 +504,7 @@ int script__sandbox_build(lua_State *lua)
         lua_setfield(lua, -2, "__redis__err__handler");
     }
     protect_libraries(lua);
-    wrap_getmetatable(lua);
+    set_getmetatable(lua);
     report_missing(lua);
     lua_pushvalue(lua, -1);
     lua_setfield(lua, LUA_REGISTRYINDEX, KEPT_GLOBALS);

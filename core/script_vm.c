@@ -438,6 +438,10 @@ int script__handler(lua_State *lua)
     bool known = lua_getstack(lua, 1, &where) && lua_getinfo(lua, "Sl", &where);
     if (known && where.what[0] == 'C') {
         known = lua_getstack(lua, 2, &where) && lua_getinfo(lua, "Sl", &where);
+        lua_Debug below;
+        if (known && where.what[0] == 'C' && !lua_getstack(lua, 3, &below)) {
+            known = false; /* that is the runner */
+        }
     }
     if (known) {
         lua_pushstring(lua, where.source);
