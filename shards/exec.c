@@ -1,6 +1,7 @@
 /* exec.c - one pass over what has arrived and what waits (see exec.h). */
 #include "shards/exec.h"
 #include "shards/latency.h"
+#include "shards/push.h"
 #include <assert.h>
 
 enum { PREFETCH_OPS = 32 };
@@ -100,7 +101,9 @@ void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace 
     out->muted = op->flags & OP_MUTED;
     atomic_store_explicit(&s->running, op->command, memory_order_relaxed);
     uint64_t start = clock_ticks();
+    s->running_op = op;
     op->command->run(&c);
+    s->running_op = NULL;
     op->ticks = clock_ticks() - start;
     out->muted = false;
     op->reply_bytes = out->total_bytes - bytes;
@@ -159,6 +162,7 @@ static void lend_hold(struct shard *s, struct op *op)
     if (op != lend->runner_op) {
         keyspace_view_init(&part->view, s->keyspace);
     }
+    pushes_flush(s); /* notify.h I1 */
     struct shard *runner = s->server->shards[lend->runner];
     if (atomic_fetch_sub_explicit(&lend->missing, 1, memory_order_acq_rel) == 1) {
         if (runner == s) {
@@ -185,6 +189,7 @@ static void lend_run(struct shard *s, struct run *run, struct op *op)
     exec_op(s, op, &run->reply, lend->views);
     op->keys = own_keys;
     op->nkeys = own_nkeys;
+    pushes_flush(s); /* notify.h I1 */
     for (uint32_t i = 0; i < lend->nparts; i++) {
         struct lend_part *part = &lend->parts[i];
         if (part->op != op) {
@@ -375,6 +380,9 @@ static void take(struct shard *s)
         case MESSAGE_RELEASE:
             lend_released(s, (struct lend_part *)((char *)m - offsetof(struct lend_part, release)));
             break;
+        case MESSAGE_PUSHES:
+            pushes_arrived(s, (struct delivery *)m);
+            break;
         case MESSAGE_NOTE:
             note_run(s, m);
             break;
@@ -434,6 +442,7 @@ bool exec_turn(struct shard *s)
     merge_chains(x);
     if (x->waiting != NULL) {
         pass(s);
+        pushes_flush(s); /* push.h I2: before what was executed after them goes back */
         if (s->server->shard_count > 1) {
             send_returns(s);
         }

@@ -14,6 +14,8 @@
 #include "shards/info.h"
 #include "shards/latency.h"
 #include "shards/listener.h"
+#include "shards/notify.h"
+#include "shards/pubsub.h"
 #include "shards/route.h"
 #include "shards/slowlog.h"
 #include <errno.h>
@@ -32,6 +34,8 @@ enum {
     SHARD_BUFFERS = 512,          /* receive buffers (8 MiB of address space, touched as needed) */
     SHARD_ENTRIES = 2048,
 };
+
+_Thread_local struct shard *shard_self;
 
 static const struct io_handlers handlers = {
     .accepted = listener_accepted,
@@ -249,8 +253,13 @@ static bool turn(struct shard *s, bool more)
     take_done(s);
     route_barriers(s);
     timers_run(&s->timers, s->now_ns, 64);
+    pushes_flush(s);
     conn_flush_all(s);
-    return background(s, !worked);
+    more = background(s, !worked);
+    if (pushes_flush(s)) { /* keys have expired */
+        conn_flush_all(s);
+    }
+    return more;
 }
 
 /* Closes all connections, and goes on until what they have in flight has come back to every shard:
@@ -299,6 +308,8 @@ static void give_back(struct shard *s)
     slowlog_free(s->slowlog);
     latency_free(s->latency);
     lookup_free(&s->conn_ids);
+    pubsub_free(s->pubsub);
+    push_box_free(s->pushes, s->server->shard_count);
     reply_pool_drain();
 #endif
     (void)s;
@@ -330,6 +341,7 @@ static bool start(struct shard *s)
     crash_thread_init();
     mem_thread_register(&s->memory);
     slab_thread_init();
+    shard_self = s;
     if (s->config->shard_pinning) {
         pin(s);
     }
@@ -351,6 +363,9 @@ static bool start(struct shard *s)
     }
     timers_init(&s->timers);
     s->keyspace = keyspace_new(&s->config->core);
+    s->keyspace->hooks = (struct keyspace_hooks){.event = notify_event, .ctx = s};
+    s->pubsub = pubsub_new();
+    s->pushes = push_box_new(server->shard_count);
     s->exec = exec_new();
     s->route = route_new(server->shard_count);
     s->outbox = mem_alloc_zero(server->shard_count * sizeof *s->outbox);

@@ -24,6 +24,8 @@ struct exec;   /* messages waiting and running (exec.h) */
 struct route;  /* taking in commands (route.h) */
 struct slowlog;
 struct latency;
+struct pubsub;    /* subscribers of the channels that it owns (pubsub.h) */
+struct push_box;  /* messages on their way out (push.h) */
 
 /* Runs for one shard, in order, being collected. */
 struct chain {
@@ -51,6 +53,9 @@ struct shard {
     struct chain *returns;         /* by home: runs executed during this turn */
     struct slowlog *slowlog;       /* slowlog.h: entries of connections at home here */
     struct latency *latency;       /* latency.h */
+    struct pubsub *pubsub;
+    struct push_box *pushes;
+    const struct op *running_op;   /* the command being executed here, for whatever home; or NULL */
     struct conn *conns, *conns_last;
     uint32_t conn_count;           /* in that list */
     struct lookup conn_ids;        /* the same, by id */
@@ -78,6 +83,10 @@ struct shard {
     struct shard_stats stats;
     _Atomic uint32_t monitor_count;  /* of monitors */
 };
+
+/* The shard that this thread is; NULL on other threads. For hooks, which are told whose keys are
+ * concerned, and not who works on them (core/keyspace.h, views). */
+extern _Thread_local struct shard *shard_self;
 
 /* --- broadcast: a function on every shard ----------------------------------------------------
  * For a command that runs at home (ROUTE_BARRIER) and needs all shards: part() runs on each
