@@ -1,6 +1,7 @@
 /* conn.c - life, input and output of connections (see conn.h). */
 #include "shards/conn.h"
 #include "shards/monitor.h"
+#include "shards/tracking.h"
 #include "shards/route.h"
 #include "shards/shard.h"
 #include <assert.h>
@@ -464,6 +465,10 @@ void conn_close(struct conn *conn, bool after_reply)
         pause_end(conn);
     }
     monitor_stop(conn);
+    tracking_stop(conn);
+    if (conn->flags & CONN_TRACKING_TARGET) {
+        tracking_target_gone(s, conn->id);
+    }
     atomic_fetch_sub_explicit(&s->server->clients, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&s->server->shard_clients[s->id], 1, memory_order_relaxed);
     list_remove(s, conn);

@@ -2,6 +2,7 @@
 #include "shards/exec.h"
 #include "shards/latency.h"
 #include "shards/monitor.h"
+#include "shards/tracking.h"
 #include <assert.h>
 
 enum { PREFETCH_OPS = 32 };
@@ -73,6 +74,16 @@ static bool conflicts(const struct exec *x, const struct op *op)
 
 /* --- running -------------------------------------------------------------------------------- */
 
+/* While the op still is the one that runs: what it causes is told to its own connection later. */
+static void track(struct shard *s, const struct op *op)
+{
+    if ((op->flags & OP_TRACK) && (op->command->flags & CMD_READONLY) &&
+        !((op->flags & OP_PART) && op->group->lend != NULL)) {
+        tracking_remember(s, op, op->keys, op->nkeys);
+    }
+    tracking_turn(s);
+}
+
 static uint32_t call_flags(const struct shard *s, const struct op *op)
 {
     const struct lend *lend = op->flags & OP_PART ? op->group->lend : NULL;
@@ -114,6 +125,9 @@ void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace 
     uint64_t start = clock_ticks();
     op->command->run(&c);
     op->ticks = clock_ticks() - start;
+    if (s->interests > 0 || (op->flags & OP_TRACK)) {
+        track(s, op);
+    }
     s->executing = outer;
     out->muted = false;
     op->reply_bytes = out->total_bytes - bytes;
@@ -192,6 +206,10 @@ static void lend_hold(struct shard *s, struct op *op)
     struct lend_part *part = lend_part_of(lend, op);
     slots_hold(s->exec, op);
     op->outcome |= OP_HELD;
+    if ((op->flags & OP_TRACK) && (op->command->flags & CMD_READONLY)) {
+        const struct op *head = op->group->head;
+        tracking_remember(s, op, head->keys, head->nkeys);
+    }
     if (op != lend->runner_op) {
         lend_give(s, lend, part);
     }
@@ -260,6 +278,7 @@ static void lend_released(struct shard *s, struct lend_part *part)
         view_settle(s, part);
     }
     touched_replay(&part->touched, s);
+    tracking_turn(s);
     slots_let_go(s->exec, op);
     op->outcome &= ~(uint32_t)OP_HELD;
     op->run->at = op->run_next;

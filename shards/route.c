@@ -9,6 +9,7 @@
 #include "shards/log.h"
 #include "shards/monitor.h"
 #include "shards/slowlog.h"
+#include "shards/tracking.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -81,6 +82,14 @@ static void conn_append(struct conn *conn, struct op *op)
     conn->in_flight++;
 }
 
+/* Scripts read by the commands that they call. */
+static bool tracks(const struct conn *conn, const struct command *cmd)
+{
+    bool reads = cmd != NULL && ((cmd->flags & (CMD_READONLY | CMD_PUBSUB)) == CMD_READONLY ||
+                                 (command_acl(cmd) & ACL_SCRIPTING));
+    return reads && tracking_wanted(conn);
+}
+
 struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
                         const struct command *cmd, const struct slice *argv, uint32_t argc)
 {
@@ -93,7 +102,8 @@ struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
         .db = (uint16_t)conn->db,
         .resp = conn->resp,
         .flags = (conn->reply_mode == CONN_REPLY_ON ? 0 : OP_MUTED) |
-                 (conn->flags & CONN_NO_TOUCH ? OP_NO_TOUCH : 0),
+                 (conn->flags & CONN_NO_TOUCH ? OP_NO_TOUCH : 0) |
+                 (conn->tracking != NULL && tracks(conn, cmd) ? OP_TRACK : 0),
     };
     return op;
 }
@@ -406,6 +416,9 @@ static bool dispatch(struct shard *s, struct conn *conn, const struct slice *arg
             send_by_cursor(s, conn, cmd, argv, argc);
             break;
         }
+    }
+    if (conn->tracking != NULL && !slice_is(argv[0], "client")) {
+        conn->tracking->flags &= ~(uint32_t)TRACKING_CACHING; /* it was for this command */
     }
     if (mode == CONN_REPLY_SKIP && conn->reply_mode == CONN_REPLY_SKIP) {
         conn->reply_mode = CONN_REPLY_ON;

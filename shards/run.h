@@ -50,6 +50,7 @@ enum op_flag {
     OP_DONE = 1 << 7,    /* home: barrier or home command answered */
     OP_NO_TOUCH = 1 << 8,
     OP_STARTED = 1 << 9, /* home: barrier command running (broadcast) */
+    OP_TRACK = 1 << 20,  /* what it reads is remembered for its connection (tracking.h) */
 };
 
 struct op {

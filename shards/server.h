@@ -58,6 +58,8 @@ struct server {
     _Atomic uint64_t slowlog_next_id;
     _Atomic int32_t monitors;            /* connections in MONITOR */
     _Atomic int64_t peak_memory_bytes;
+    _Atomic uint64_t tracked_keys, tracked_items, tracked_prefixes; /* tracking.h */
+    _Atomic int64_t tracking_clients;
 
     /* CLIENT PAUSE: until when (unix ms; 0: not paused) and whether only writes wait. Written by
      * the shard that runs CLIENT PAUSE, read by all when they route. */

@@ -17,6 +17,7 @@
 #include "shards/route.h"
 #include "shards/slowlog.h"
 #include "shards/touch.h"
+#include "shards/tracking.h"
 #include <errno.h>
 #include <sched.h>
 #include <stddef.h>
@@ -303,6 +304,7 @@ static void give_back(struct shard *s)
 #if defined(__SANITIZE_ADDRESS__)
     timers_free(&s->timers);
     keyspace_destroy(s->keyspace);
+    tracking_shard_free(s->tracking);
     exec_free(s->exec);
     route_free(s->route);
     run_pool_free(&s->run_pool);
@@ -364,6 +366,7 @@ static bool start(struct shard *s)
     timers_init(&s->timers);
     s->keyspace = keyspace_new(&s->config->core);
     touch_attach(s);
+    s->tracking = tracking_shard_new();
     s->exec = exec_new();
     s->route = route_new(server->shard_count);
     s->outbox = mem_alloc_zero(server->shard_count * sizeof *s->outbox);

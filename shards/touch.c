@@ -2,6 +2,7 @@
 #include "shards/touch.h"
 #include "core/mem.h"
 #include "shards/shard.h"
+#include "shards/tracking.h"
 #include <string.h>
 
 struct touched_note {
@@ -17,17 +18,14 @@ struct touched_note {
 
 void touch_key(struct shard *s, int db, const struct key *k, uint64_t client)
 {
-    (void)s;
     (void)db;
-    (void)k;
-    (void)client;
+    tracking_key(s, k, client);
 }
 
 void touch_flush(struct shard *s, int db, uint64_t client)
 {
-    (void)s;
     (void)db;
-    (void)client;
+    tracking_flush(s, client);
 }
 
 void touch_swap(struct shard *s, int a, int b, uint64_t client)
