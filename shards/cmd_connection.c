@@ -216,6 +216,11 @@ static void run_reset(struct call *c)
     reply_status(c->out, "RESET");
 }
 
+bool connection_is_reset(const struct command *cmd)
+{
+    return cmd->run == run_reset;
+}
+
 /* --- rows --- */
 
 enum {
@@ -308,21 +313,21 @@ const struct command connection_commands[] = {
     },
     {
         .name = "ping", .run = run_ping, .arity = -1, .route = ROUTE_HOME,
-        .flags = CMD_FAST | CMD_SENTINEL, .acl = ACL_CONNECTION,
+        .flags = CMD_FAST | CMD_SENTINEL | CMD_SUBSCRIBER, .acl = ACL_CONNECTION,
         .group = "connection", .since = "1.0.0",
         .summary = "Asks for a sign of life.", .complexity = "O(1)",
         .args = ping_args, .tips = ping_tips,
     },
     {
         .name = "quit", .run = run_quit, .arity = -1, .route = ROUTE_HOME,
-        .flags = BEFORE_AUTH, .acl = ACL_CONNECTION,
+        .flags = BEFORE_AUTH | CMD_SUBSCRIBER, .acl = ACL_CONNECTION,
         .group = "connection", .since = "1.0.0",
         .deprecated_since = "7.2.0", .replaced_by = "closing the connection",
         .summary = "Closes the connection after all replies are sent.", .complexity = "O(1)",
     },
     {
         .name = "reset", .run = run_reset, .arity = 1, .route = ROUTE_HOME,
-        .flags = BEFORE_AUTH, .acl = ACL_CONNECTION,
+        .flags = BEFORE_AUTH | CMD_SUBSCRIBER, .acl = ACL_CONNECTION,
         .group = "connection", .since = "6.2.0",
         .summary = "Makes the connection as it was when it was new.", .complexity = "O(1)",
     },

@@ -21,6 +21,8 @@
 struct shard;
 struct op;
 struct run;
+struct subscriber;
+struct held_push;
 
 enum conn_flag {
     CONN_CLOSING = 1 << 0,
@@ -79,6 +81,9 @@ struct conn {
     /* commands in the connection's order whose replies are not written yet */
     struct op *first_op, *last_op;
     uint32_t in_flight;      /* ops in that list */
+    uint64_t drained;        /* ops that have left it */
+    struct held_push *held; /* messages that wait for one of them (push.h I3) */
+    struct subscriber *subscriber;      /* what it is subscribed to; NULL: never was (subscribe.h) */
 
     /* output */
     struct reply out;

@@ -2,6 +2,7 @@
 #include "shards/exec.h"
 #include "shards/latency.h"
 #include "shards/monitor.h"
+#include "shards/push.h"
 #include "shards/tracking.h"
 #include <assert.h>
 
@@ -213,6 +214,7 @@ static void lend_hold(struct shard *s, struct op *op)
     if (op != lend->runner_op) {
         lend_give(s, lend, part);
     }
+    pushes_flush(s); /* notify.h I1 */
     struct shard *runner = s->server->shards[lend->runner];
     if (atomic_fetch_sub_explicit(&lend->missing, 1, memory_order_acq_rel) == 1) {
         if (runner == s) {
@@ -241,6 +243,7 @@ static void lend_run(struct shard *s, struct run *run, struct op *op)
     exec_op(s, op, &run->reply, lend->views);
     op->keys = own_keys;
     op->nkeys = own_nkeys;
+    pushes_flush(s); /* notify.h I1 */
     for (uint32_t i = 0; i < lend->nparts; i++) {
         struct lend_part *part = &lend->parts[i];
         if (part->op != op) {
@@ -465,6 +468,9 @@ static void take(struct shard *s)
         case MESSAGE_RELEASE:
             lend_released(s, (struct lend_part *)((char *)m - offsetof(struct lend_part, release)));
             break;
+        case MESSAGE_PUSHES:
+            pushes_arrived(s, (struct delivery *)m);
+            break;
         case MESSAGE_NOTE:
             note_run(s, m);
             break;
@@ -532,6 +538,7 @@ bool exec_turn(struct shard *s)
     merge_chains(x);
     if (x->waiting != NULL) {
         pass(s);
+        pushes_flush(s); /* push.h I2: before what was executed after them goes back */
         if (s->server->shard_count > 1) {
             send_returns(s);
         }

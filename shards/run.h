@@ -31,6 +31,7 @@
 struct conn;
 struct group;
 struct shard;
+struct subscription;
 
 /* A private input buffer of a connection, shared with the runs whose arguments lie in it. Home. */
 struct inbuf {
@@ -182,6 +183,11 @@ struct group {
     uint32_t nparts, missing; /* home: parts that have not come back */
     struct op **parts;
     struct lend *lend;        /* APART_LEND only */
+    /* APART_MADE only (subscribe.h) */
+    struct reply *made;
+    struct subscription **subs; /* that the parts add or take out; read by the executing shards */
+    uint32_t subs_count;
+    bool subs_leave;
 };
 
 #endif

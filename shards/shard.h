@@ -24,6 +24,8 @@ struct exec;   /* messages waiting and running (exec.h) */
 struct route;  /* taking in commands (route.h) */
 struct slowlog;
 struct latency;
+struct pubsub;    /* subscribers of the channels that it owns (pubsub.h) */
+struct push_box;  /* messages on their way out (push.h) */
 
 /* Runs for one shard, in order, being collected. */
 struct chain {
@@ -51,6 +53,8 @@ struct shard {
     struct chain *returns;         /* by home: runs executed during this turn */
     struct slowlog *slowlog;       /* slowlog.h: entries of connections at home here */
     struct latency *latency;       /* latency.h */
+    struct pubsub *pubsub;
+    struct push_box *pushes;
     struct conn *conns, *conns_last;
     uint32_t conn_count;           /* in that list */
     struct lookup conn_ids;        /* the same, by id */
@@ -83,6 +87,10 @@ struct shard {
     _Atomic uint32_t monitor_count;  /* of monitors */
 };
 
+/* The shard that this thread is; NULL on other threads. For hooks, which are told whose keys are
+ * concerned, and not who works on them (core/keyspace.h, views). */
+extern _Thread_local struct shard *shard_self;
+
 /* --- broadcast: a function on every shard ----------------------------------------------------
  * For a command that runs at home (ROUTE_BARRIER) and needs all shards: part() runs on each
  * shard's thread, the home's own included; when all are through, done() runs at home and writes
@@ -102,9 +110,6 @@ void shard_note(struct shard *from, struct shard *to, broadcast_part *fn, void *
 void note_run(struct shard *s, struct message *message);
 /* Pushes a message and wakes the receiver if it sleeps. */
 void shard_send(struct shard *from, struct shard *to, struct message *message);
-
-/* The shard whose thread this is: for hooks, which run on whatever thread works on a keyspace. */
-extern _Thread_local struct shard *shard_self;
 
 struct shard *shard_new(struct server *server, unsigned id);
 /* The thread's main function; returns when the server stops. */
