@@ -363,6 +363,9 @@ static bool run_proceed(struct shard *s, struct run *run)
                 return false;
             }
         } else {
+            if ((run->flags & RUN_DIRECT) && s->pushes->count > 0) {
+                pushes_flush(s); /* push.h I2: its reply goes out at once */
+            }
             exec_op(s, op, run->flags & RUN_DIRECT ? &run->conn->out : &run->reply, NULL);
         }
         run->at = op->run_next;

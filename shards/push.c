@@ -107,11 +107,13 @@ void push_to_receivers(struct shard *s, unsigned home, struct push *push, struct
     d->origin = origin_at(s, home);
 }
 
-void push_to_conn(struct shard *s, unsigned home, uint64_t conn_id, struct push *push)
+void push_to_conn(struct shard *s, unsigned home, uint64_t conn_id, struct push *push,
+                  uint64_t after)
 {
     assert(conn_id != 0);
     struct delivery *d = box_add(s, home, push);
     d->conn_id = conn_id;
+    d->after = after;
     d->origin = origin_at(s, home);
 }
 
@@ -256,7 +258,7 @@ void pushes_arrived(struct shard *s, struct delivery *d)
         } else if (d->conn_id != 0) {
             struct conn *conn = conn_by_id(s, d->conn_id);
             if (conn != NULL) {
-                deliver(conn, d, 0);
+                deliver(conn, d, d->after);
             }
         } else {
             pubsub_forwarded(s, d->push);

@@ -82,14 +82,18 @@ static void conn_append(struct conn *conn, struct op *op)
     }
     conn->last_op = op;
     conn->in_flight++;
+    op->number = conn->drained + conn->in_flight;
 }
 
 /* Scripts read by the commands that they call. */
-static bool tracks(const struct conn *conn, const struct command *cmd)
+static uint32_t tracks(const struct conn *conn, const struct command *cmd)
 {
     bool reads = cmd != NULL && ((cmd->flags & (CMD_READONLY | CMD_PUBSUB)) == CMD_READONLY ||
                                  (command_acl(cmd) & ACL_SCRIPTING));
-    return reads && tracking_wanted(conn);
+    if (reads && (conn->tracking->flags & TRACKING_BCAST)) {
+        return OP_TRACK | OP_TRACK_BCAST;
+    }
+    return reads && tracking_wanted(conn) ? OP_TRACK : 0;
 }
 
 struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
@@ -105,7 +109,7 @@ struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
         .resp = conn->resp,
         .flags = (conn->reply_mode == CONN_REPLY_ON ? 0 : OP_MUTED) |
                  (conn->flags & CONN_NO_TOUCH ? OP_NO_TOUCH : 0) |
-                 (conn->tracking != NULL && tracks(conn, cmd) ? OP_TRACK : 0),
+                 (conn->tracking != NULL ? tracks(conn, cmd) : 0),
     };
     return op;
 }

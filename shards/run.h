@@ -52,6 +52,7 @@ enum op_flag {
     OP_NO_TOUCH = 1 << 8,
     OP_STARTED = 1 << 9, /* home: barrier command running (broadcast) */
     OP_TRACK = 1 << 20,  /* what it reads is remembered for its connection (tracking.h) */
+    OP_TRACK_BCAST = 1 << 21, /* … whose prefixes are known: only that it has read */
 };
 
 struct op {
@@ -71,6 +72,7 @@ struct op {
     uint32_t outcome;      /* OP_FAILED, OP_HELD */
     size_t reply_bytes;
     uint64_t ticks;        /* CPU ticks it took */
+    uint64_t number;       /* home: of its connection's commands, this is the number-th answered */
     uint64_t weight;       /* APART_ANY */
     uint32_t *marks;       /* APART_EACH_KEY, APART_CONCAT: bytes of each element */
     uint32_t marks_count, marks_cap;

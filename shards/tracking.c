@@ -1,5 +1,6 @@
 /* tracking.c - see tracking.h: remembering, telling. CLIENT's subcommands are in cmd_tracking.c. */
 #include "shards/tracking.h"
+#include "core/hash.h"
 #include "core/mem.h"
 #include "core/num.h"
 #include "shards/conn.h"
@@ -20,16 +21,21 @@ enum {
     NUMBER_BYTES = 32,
 };
 
-struct reader {
+/* A connection that has read keys here, or has prefixes. */
+struct tracker {
+    struct lookup_node node; /* in trackers */
     uint64_t id;
     uint16_t home;
+    bool noloop;
+    uint32_t refs;        /* keys, or prefixes */
+    uint64_t answered_at; /* I5: number of the last command of it that has read here */
 };
 
 /* A key that somebody has read. */
 struct tracked {
     struct lookup_node node; /* in keys */
     struct tracked *next, *prev;
-    struct reader *readers;
+    struct tracker **readers;
     uint32_t count, cap, len;
     char bytes[];
 };
@@ -44,11 +50,7 @@ struct changed {
 
 struct bcast {
     struct bcast *next;
-    struct bcast_client {
-        uint64_t id;
-        uint16_t home;
-        bool noloop;
-    } *clients;
+    struct tracker **clients;
     uint32_t count, cap;
     struct changed *changed;
     uint32_t changed_count, changed_cap;
@@ -57,7 +59,7 @@ struct bcast {
 };
 
 struct tracking_shard {
-    struct lookup keys;
+    struct lookup keys, trackers;
     struct tracked *first, *last; /* least lately added first: what the limit takes */
     struct tracked *dropped;      /* flushed, to be freed in slices */
     uint64_t items;               /* readers of all keys */
@@ -76,14 +78,50 @@ struct tracking_shard *tracking_shard_new(void)
     return mem_alloc_zero(sizeof(struct tracking_shard));
 }
 
-static void tracked_free(struct tracked *k)
+static struct tracker *tracker_find(const struct tracking_shard *t, uint64_t id)
 {
+    struct lookup_node *n = lookup_first(&t->trackers, hash_bytes(&id, sizeof id));
+    while (n != NULL && ((struct tracker *)n)->id != id) {
+        n = lookup_next(n, n->hash);
+    }
+    return (struct tracker *)n;
+}
+
+/* Takes a reference. */
+static struct tracker *tracker_of(struct tracking_shard *t, uint64_t id, uint16_t home)
+{
+    struct tracker *tracker = tracker_find(t, id);
+    if (tracker == NULL) {
+        tracker = mem_alloc(sizeof *tracker);
+        *tracker = (struct tracker){.id = id, .home = home};
+        lookup_insert(&t->trackers, &tracker->node, hash_bytes(&id, sizeof id));
+    }
+    tracker->refs++;
+    return tracker;
+}
+
+static void tracker_release(struct tracking_shard *t, struct tracker *tracker)
+{
+    if (--tracker->refs == 0) {
+        lookup_remove(&t->trackers, &tracker->node);
+        mem_free(tracker);
+    }
+}
+
+static void tracked_free(struct tracking_shard *t, struct tracked *k)
+{
+    for (uint32_t i = 0; i < k->count; i++) {
+        tracker_release(t, k->readers[i]);
+    }
     mem_free(k->readers);
     mem_free(k);
 }
 
-static void bcast_free(struct bcast *b)
+static void bcast_free(struct tracking_shard *t, struct bcast *b)
 {
+    for (uint32_t i = 0; i < b->count; i++) {
+        tracker_release(t, b->clients[i]);
+    }
     for (uint32_t i = 0; i < b->changed_count; i++) {
         mem_free(b->changed[i].bytes);
     }
@@ -92,25 +130,26 @@ static void bcast_free(struct bcast *b)
     mem_free(b);
 }
 
-static void tracked_free_list(struct tracked *k)
+static void tracked_free_list(struct tracking_shard *t, struct tracked *k)
 {
     while (k != NULL) {
         struct tracked *next = k->next;
-        tracked_free(k);
+        tracked_free(t, k);
         k = next;
     }
 }
 
 void tracking_shard_free(struct tracking_shard *t)
 {
-    tracked_free_list(t->first);
-    tracked_free_list(t->dropped);
+    tracked_free_list(t, t->first);
+    tracked_free_list(t, t->dropped);
     lookup_free(&t->keys);
     while (t->prefixes != NULL) {
         struct bcast *b = t->prefixes;
         t->prefixes = b->next;
-        bcast_free(b);
+        bcast_free(t, b);
     }
+    lookup_free(&t->trackers);
     mem_free(t);
 }
 
@@ -118,7 +157,8 @@ void tracking_shard_free(struct tracking_shard *t)
 
 /* An answer to CLIENT TRACKING … REDIRECT, on the way to the connection that wants it. */
 struct redirected {
-    uint64_t id;
+    uint64_t id, from; /* connections: who is told, and who asked for it … */
+    uint16_t from_home; /* … there */
     size_t len;
     char bytes[];
 };
@@ -138,12 +178,37 @@ static void write_invalidate(struct conn *conn, struct slice keys)
     conn_output_ready(conn);
 }
 
+static void tell_broken(struct conn *conn)
+{
+    conn->tracking->flags |= TRACKING_BROKEN;
+    if (conn->resp > 2) {
+        conn->out.resp = conn->resp;
+        reply_push(&conn->out, 2);
+        reply_bulk_str(&conn->out, "tracking-redir-broken");
+        reply_int(&conn->out, (int64_t)conn->tracking->redirect);
+        conn_output_ready(conn);
+    }
+}
+
+static void broken_arrived(struct shard *s, void *ctx)
+{
+    struct redirected *r = ctx;
+    struct conn *conn = conn_by_id(s, r->from);
+    if (conn != NULL && conn->tracking != NULL && conn->tracking->redirect == r->id) {
+        tell_broken(conn);
+    }
+    mem_free(r);
+}
+
 static void redirected_arrived(struct shard *s, void *ctx)
 {
     struct redirected *r = ctx;
     struct conn *conn = conn_by_id(s, r->id);
-    if (conn != NULL && !(conn->flags & (CONN_CLOSING | CONN_CLOSE_AFTER_REPLY)) &&
-        (conn->resp > 2 || conn_subscribed(conn))) {
+    if (conn == NULL || (conn->flags & (CONN_CLOSING | CONN_CLOSE_AFTER_REPLY))) {
+        shard_note(s, s->server->shards[r->from_home], broken_arrived, r);
+        return;
+    }
+    if (conn->resp > 2 || conn_subscribed(conn)) {
         conn->out.resp = conn->resp;
         write_invalidate(conn, slice_of(r->bytes, r->len));
     }
@@ -155,16 +220,12 @@ static void redirect(struct conn *conn, struct slice keys)
     const struct tracking *t = conn->tracking;
     struct shard *s = conn->shard;
     if (t->flags & TRACKING_BROKEN) {
-        if (conn->resp > 2) {
-            reply_push(&conn->out, 2);
-            reply_bulk_str(&conn->out, "tracking-redir-broken");
-            reply_int(&conn->out, (int64_t)t->redirect);
-            conn_output_ready(conn);
-        }
+        tell_broken(conn);
         return;
     }
     struct redirected *r = mem_alloc(sizeof *r + keys.len);
-    *r = (struct redirected){.id = t->redirect, .len = keys.len};
+    *r = (struct redirected){.id = t->redirect, .from = conn->id, .from_home = (uint16_t)s->id,
+                             .len = keys.len};
     memcpy(r->bytes, keys.ptr, keys.len);
     shard_note(s, s->server->shards[t->redirect_home], redirected_arrived, r);
 }
@@ -172,7 +233,7 @@ static void redirect(struct conn *conn, struct slice keys)
 /* At home: the connection may have changed its mind since the push left. */
 static void tracking_write(const struct push *push, struct conn *conn)
 {
-    const struct tracking *t = conn->tracking;
+    struct tracking *t = conn->tracking;
     struct invalidation inv;
     memcpy(&inv, push->bytes, sizeof inv);
     if (t == NULL || (!inv.all && inv.bcast != !!(t->flags & TRACKING_BCAST))) {
@@ -183,6 +244,10 @@ static void tracking_write(const struct push *push, struct conn *conn)
     }
     struct slice keys = slice_of(push->bytes + sizeof inv, push->len - sizeof inv);
     if (inv.all) {
+        if (t->flushed_at == conn->drained + 1) {
+            return; /* it knows, and has been told nothing since */
+        }
+        t->flushed_at = conn->drained + 1;
         keys = conn->resp > 2 ? slice_str("_\r\n") : slice_str("$-1\r\n");
     }
     if (t->redirect != 0) {
@@ -261,13 +326,14 @@ static void tracked_remove(struct shard *s, struct tracked *k)
     atomic_fetch_sub_explicit(&s->server->tracked_keys, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&s->server->tracked_items, k->count, memory_order_relaxed);
     t->items -= k->count;
-    tracked_free(k);
+    tracked_free(t, k);
 }
 
-static void reader_add(struct shard *s, struct tracked *k, struct reader reader)
+static void reader_add(struct shard *s, struct tracked *k, const struct op *op)
 {
+    uint64_t id = op->run->conn->id;
     for (uint32_t i = 0; i < k->count; i++) {
-        if (k->readers[i].id == reader.id) {
+        if (k->readers[i]->id == id) {
             return;
         }
     }
@@ -275,21 +341,29 @@ static void reader_add(struct shard *s, struct tracked *k, struct reader reader)
         k->cap = k->cap > 0 ? k->cap * 2 : READERS_MIN;
         k->readers = mem_realloc(k->readers, k->cap * sizeof *k->readers);
     }
-    k->readers[k->count++] = reader;
+    k->readers[k->count++] = tracker_of(s->tracking, id, op->run->home);
     s->tracking->items++;
     atomic_fetch_add_explicit(&s->server->tracked_items, 1, memory_order_relaxed);
 }
 
 void tracking_remember(struct shard *s, const struct op *op, const struct key *keys, uint32_t nkeys)
 {
-    const struct reader reader = {.id = op->run->conn->id, .home = op->run->home};
-    for (uint32_t i = 0; i < nkeys; i++) {
+    for (uint32_t i = 0; i < nkeys && !(op->flags & OP_TRACK_BCAST); i++) {
         if (keys[i].shard == s->id) {
             struct tracked *k =
                 tracked_find(s->tracking, keys[i].ptr, keys[i].len, keys[i].hash);
-            reader_add(s, k != NULL ? k : tracked_add(s, &keys[i]), reader);
+            reader_add(s, k != NULL ? k : tracked_add(s, &keys[i]), op);
         }
     }
+    struct tracker *tracker = tracker_find(s->tracking, op->run->conn->id);
+    if (tracker != NULL) {
+        tracker->answered_at = (op->flags & OP_PART ? op->group->head : op)->number;
+    }
+}
+
+static void tell(struct shard *s, const struct tracker *tracker, struct push *push)
+{
+    push_to_conn(s, tracker->home, tracker->id, push, tracker->answered_at);
 }
 
 /* Tells all who have read the key, and forgets it. */
@@ -297,7 +371,7 @@ static void tracked_invalidate(struct shard *s, struct tracked *k, uint64_t clie
 {
     struct push *push = push_of_key(k->bytes, k->len, client);
     for (uint32_t i = 0; i < k->count; i++) {
-        push_to_conn(s, k->readers[i].home, k->readers[i].id, push);
+        tell(s, k->readers[i], push);
     }
     push_release(push);
     tracked_remove(s, k);
@@ -381,10 +455,10 @@ static void bcast_send(struct shard *s, struct bcast *b)
     bcast_tidy(b);
     struct push *all = push_of_changes(b, 0);
     for (uint32_t i = 0; i < b->count; i++) {
-        const struct bcast_client *client = &b->clients[i];
+        const struct tracker *client = b->clients[i];
         struct push *push = client->noloop ? push_of_changes(b, client->id) : all;
         if (push != NULL) {
-            push_to_conn(s, client->home, client->id, push);
+            tell(s, client, push);
         }
         if (push != NULL && push != all) {
             push_release(push);
@@ -397,7 +471,8 @@ static void bcast_send(struct shard *s, struct bcast *b)
     b->changed_count = 0;
 }
 
-static void bcast_add(struct shard *s, const struct tracking_prefix *p, struct bcast_client client)
+static void bcast_add(struct shard *s, const struct tracking_prefix *p, uint64_t id, uint16_t home,
+                      bool noloop)
 {
     struct bcast **link = &s->tracking->prefixes;
     while (*link != NULL &&
@@ -415,8 +490,8 @@ static void bcast_add(struct shard *s, const struct tracking_prefix *p, struct b
     }
     struct bcast *b = *link;
     for (uint32_t i = 0; i < b->count; i++) {
-        if (b->clients[i].id == client.id) {
-            b->clients[i] = client;
+        if (b->clients[i]->id == id) {
+            b->clients[i]->noloop = noloop;
             return;
         }
     }
@@ -424,7 +499,8 @@ static void bcast_add(struct shard *s, const struct tracking_prefix *p, struct b
         b->cap = b->cap > 0 ? b->cap * 2 : READERS_MIN;
         b->clients = mem_realloc(b->clients, b->cap * sizeof *b->clients);
     }
-    b->clients[b->count++] = client;
+    struct tracker *client = b->clients[b->count++] = tracker_of(s->tracking, id, home);
+    client->noloop = noloop;
 }
 
 /* The client is in none of the prefixes any more. */
@@ -434,7 +510,8 @@ static void bcast_leave(struct shard *s, uint64_t id)
     while (*link != NULL) {
         struct bcast *b = *link;
         for (uint32_t i = 0; i < b->count; i++) {
-            if (b->clients[i].id == id) {
+            if (b->clients[i]->id == id) {
+                tracker_release(s->tracking, b->clients[i]);
                 b->clients[i] = b->clients[--b->count];
                 break;
             }
@@ -444,7 +521,7 @@ static void bcast_leave(struct shard *s, uint64_t id)
             continue;
         }
         *link = b->next;
-        bcast_free(b);
+        bcast_free(s->tracking, b);
         s->interests--;
         if (s->id == 0) {
             atomic_fetch_sub_explicit(&s->server->tracked_prefixes, 1, memory_order_relaxed);
@@ -455,7 +532,7 @@ static void bcast_leave(struct shard *s, uint64_t id)
 void tracking__join(struct shard *s, uint64_t id, uint16_t home, const struct tracking *t)
 {
     for (const struct tracking_prefix *p = t->prefixes; p != NULL; p = p->next) {
-        bcast_add(s, p, (struct bcast_client){id, home, t->flags & TRACKING_NOLOOP});
+        bcast_add(s, p, id, home, t->flags & TRACKING_NOLOOP);
     }
 }
 
@@ -493,12 +570,27 @@ static void drop_keys(struct shard *s)
     t->first = t->last = NULL;
 }
 
+/* Those that have read here must hear it from here (I5), all others of their home. One that hears
+ * it twice with no answer in between is told once (tracking_write). */
+struct flush {
+    struct shard *s;
+    struct push *push;
+};
+
+static void tell_flush(struct lookup_node *node, void *ctx)
+{
+    const struct flush *f = ctx;
+    tell(f->s, (struct tracker *)node, f->push);
+}
+
 void tracking_flush(struct shard *s, uint64_t client)
 {
     struct push *push = invalidation_new((struct invalidation){.client = client, .all = true}, 0);
+    struct flush f = {s, push};
+    lookup_each(&s->tracking->trackers, tell_flush, &f);
     for (struct conn *conn = s->conns; conn != NULL; conn = conn->next) {
         if (conn->tracking != NULL) {
-            push_to_conn(s, s->id, conn->id, push);
+            push_to_conn(s, s->id, conn->id, push, 0);
         }
     }
     push_release(push);
@@ -531,7 +623,7 @@ void tracking_turn(struct shard *s)
     for (int i = 0; i < DROP_PER_TURN && t->dropped != NULL; i++) {
         struct tracked *k = t->dropped;
         t->dropped = k->next;
-        tracked_free(k);
+        tracked_free(t, k);
     }
     keep_limit(s);
 }

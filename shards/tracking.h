@@ -12,6 +12,8 @@
  *
  * I1  A push leaves the owner before the return of any command that saw the change (push.h I2): a
  *     connection that reads the new value anywhere has been told before.
+ * I5  Nor does it leave the home before the answer to a command that saw the key before: what is
+ *     cached from that answer is known to be invalid afterwards.
  * I2  A connection is told of its own changes behind the reply (push.h I3).
  * I3  server->tracked_keys and tracked_items are the sums over all shards' tables.
  * I4  shard->interests counts this shard's tracked keys, prefixes, and connections that track.
@@ -51,6 +53,7 @@ struct tracking {
     uint32_t flags;
     uint64_t redirect; /* connection that is told in this one's place; 0: none */
     uint16_t redirect_home;
+    uint64_t flushed_at; /* 1 + answers given when it was last told that nothing is valid */
     struct tracking_prefix *prefixes; /* BCAST */
 };
 
