@@ -164,6 +164,9 @@ struct command {
     enum command_apart apart;
     struct key_spec keys[COMMAND_KEY_SPECS_MAX]; /* ended by begin == KEY_BEGIN_NONE */
     command_find_keys *find_keys;
+    /* Whether this call reads or writes keys that it does not name; NULL: never. Where there are
+     * several shards it then holds all of them, whole (CALL_WHOLE). */
+    bool (*undeclared)(const struct slice *argv, uint32_t argc);
     const struct command *subcommands; /* ended by name == NULL */
 
     /* documentation, for COMMAND DOCS */
@@ -185,6 +188,7 @@ enum call_flag {
     CALL_FROM_MASTER = 1 << 2,
     CALL_IN_MULTI = 1 << 3,
     CALL_DENY_BLOCKING = 1 << 4,
+    CALL_WHOLE = 1 << 5,    /* all keys of all shards are in reach, named or not */
 };
 
 struct call {
@@ -204,6 +208,8 @@ struct call {
     uint32_t marks_count, marks_cap;
     size_t marked_bytes_;
     uint16_t slot_begin, slot_end;  /* slots of this shard: [begin, end) (ROUTE_ALL, ROUTE_CURSOR) */
+    const uint16_t *slot_shard;     /* the slot map, for call_key(); NULL: one shard */
+    void *extra;                    /* what the row needs beyond argv (a script …): op->extra */
     void *host;                     /* ROUTE_HOME, ROUTE_BARRIER: struct conn; else the struct shard */
 };
 

@@ -12,6 +12,7 @@
 #include "shards/client.h"
 #include "shards/commands.h"
 #include "shards/monitor.h"
+#include "shards/tracking.h"
 #include "shards/shard.h"
 #include "shards/version.h"
 #include <limits.h>
@@ -203,6 +204,7 @@ static void run_reset(struct call *c)
 {
     struct conn *conn = call_conn(c);
     monitor_stop(conn);
+    tracking_stop(conn);
     conn->flags &= ~(uint32_t)(CONN_NO_EVICT | CONN_NO_TOUCH);
     conn->db = 0;
     conn->resp = 2;

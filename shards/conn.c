@@ -2,6 +2,7 @@
 #include "shards/conn.h"
 #include "shards/monitor.h"
 #include "shards/push.h"
+#include "shards/tracking.h"
 #include "shards/route.h"
 #include "shards/shard.h"
 #include "shards/subscribe.h"
@@ -470,6 +471,10 @@ void conn_close(struct conn *conn, bool after_reply)
         pause_end(conn);
     }
     monitor_stop(conn);
+    tracking_stop(conn);
+    if (conn->flags & CONN_TRACKING_TARGET) {
+        tracking_target_gone(s, conn->id);
+    }
     atomic_fetch_sub_explicit(&s->server->clients, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&s->server->shard_clients[s->id], 1, memory_order_relaxed);
     list_remove(s, conn);

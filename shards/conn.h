@@ -39,6 +39,7 @@ enum conn_flag {
     CONN_SOCK_CLOSED = 1 << 11,
     CONN_PAUSE_WAIT = 1 << 12, /* CLIENT PAUSE holds its next command */
     CONN_BARRIER_LISTED = 1 << 13,
+    CONN_TRACKING_TARGET = 1 << 20, /* others redirect their invalidations here */
 };
 
 enum { CONN_HOLD_NS = 200000 }; /* output waits at most this long for the rest of its pipeline */
@@ -59,6 +60,7 @@ struct conn {
     uint8_t resp;
     bool authenticated;
     uint8_t reply_mode;
+    struct tracking *tracking; /* NULL: it does not track (tracking.h) */
     char *name, *lib_name, *lib_ver; /* NULL: not set */
     char addr[NET_ADDR_BYTES], laddr[NET_ADDR_BYTES];
 

@@ -126,6 +126,27 @@ void group_on_all(struct shard *s, struct conn *conn, const struct command *cmd,
     route_conn_append(conn, group->head);
 }
 
+void group_lend_all(struct shard *s, struct conn *conn, const struct command *cmd,
+                    const struct slice *argv, uint32_t argc, const struct key *keys,
+                    uint32_t nkeys)
+{
+    unsigned shards = s->server->shard_count, runner = nkeys > 0 ? keys[0].shard : s->id;
+    struct run *memory = route_run_to(s, conn, runner);
+    struct group *group = group_new(s, conn, cmd, argv, argc, memory, shards);
+    struct op *head = group->head, *runner_op = NULL;
+    head->keys = run_alloc(&s->run_pool, memory, nkeys * sizeof *head->keys);
+    memcpy(head->keys, keys, nkeys * sizeof *head->keys);
+    head->nkeys = nkeys;
+    for (unsigned i = 0; i < shards; i++) {
+        struct op *op = part_new(s, conn, group, i, 0);
+        op->flags |= OP_WHOLE;
+        runner_op = i == runner ? op : runner_op;
+    }
+    lend_new(s, group, memory, runner_op);
+    group->lend->whole = true;
+    route_conn_append(conn, head);
+}
+
 /* --- combining ------------------------------------------------------------------------------- */
 
 static void drop_reply(struct op *op)

@@ -17,6 +17,10 @@
 void group_by_keys(struct shard *s, struct conn *conn, const struct command *cmd,
                    const struct slice *argv, uint32_t argc, const struct key *keys,
                    uint32_t nkeys);
+/* A command that may touch keys which it does not name: all shards lend themselves whole. */
+void group_lend_all(struct shard *s, struct conn *conn, const struct command *cmd,
+                    const struct slice *argv, uint32_t argc, const struct key *keys,
+                    uint32_t nkeys);
 void group_on_all(struct shard *s, struct conn *conn, const struct command *cmd,
                   const struct slice *argv, uint32_t argc);
 /* All parts are back: takes their replies out of their runs and writes the group's. */

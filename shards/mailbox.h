@@ -28,6 +28,7 @@ enum message_kind {
     MESSAGE_RELEASE, /* lending: a part's slots come back (struct lend_part) */
     MESSAGE_PUSHES,  /* a chain of deliveries for connections (struct delivery) */
     MESSAGE_NOTE,    /* a function to call (struct note) */
+    MESSAGE_ASK,     /* the same for a broadcast: may look at the keyspace, waits while it is lent */
 };
 
 struct message {

@@ -91,7 +91,7 @@ static struct delivery *box_add(struct shard *s, unsigned shard, struct push *pu
 /* The running command, as seen in its connection's order, if that is at home there. */
 static const struct op *origin_at(const struct shard *s, unsigned home)
 {
-    const struct op *op = s->running_op;
+    const struct op *op = s->executing;
     if (op == NULL || op->run->home != home) {
         return NULL;
     }
@@ -107,11 +107,13 @@ void push_to_receivers(struct shard *s, unsigned home, struct push *push, struct
     d->origin = origin_at(s, home);
 }
 
-void push_to_conn(struct shard *s, unsigned home, uint64_t conn_id, struct push *push)
+void push_to_conn(struct shard *s, unsigned home, uint64_t conn_id, struct push *push,
+                  uint64_t after)
 {
     assert(conn_id != 0);
     struct delivery *d = box_add(s, home, push);
     d->conn_id = conn_id;
+    d->after = after;
     d->origin = origin_at(s, home);
 }
 
@@ -256,7 +258,7 @@ void pushes_arrived(struct shard *s, struct delivery *d)
         } else if (d->conn_id != 0) {
             struct conn *conn = conn_by_id(s, d->conn_id);
             if (conn != NULL) {
-                deliver(conn, d, 0);
+                deliver(conn, d, d->after);
             }
         } else {
             pubsub_forwarded(s, d->push);

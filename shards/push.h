@@ -72,6 +72,7 @@ struct delivery {
     uint32_t count;
     uint16_t from;           /* the shard that pushed it */
     uint64_t conn_id;        /* … this connection; 0: forwarded to the owner of the channel */
+    uint64_t after;          /* … when so many of its commands are answered */
     const struct op *origin; /* the command that caused it, when it came on a connection of that home */
 };
 
@@ -102,8 +103,10 @@ void receivers_release(struct receivers *r);
 
 /* --- sending. They take references of their own. --- */
 void push_to_receivers(struct shard *s, unsigned home, struct push *push, struct receivers *to);
-/* To a connection that may be gone when it comes. home is its shard. */
-void push_to_conn(struct shard *s, unsigned home, uint64_t conn_id, struct push *push);
+/* To a connection that may be gone when it comes. home is its shard. Held until so many of the
+ * connection's commands are answered (op->number; 0: at once). */
+void push_to_conn(struct shard *s, unsigned home, uint64_t conn_id, struct push *push,
+                  uint64_t after);
 /* A message for a channel that another shard keeps: it is published there. */
 void push_forward(struct shard *s, unsigned shard, struct push *push);
 /* Sends what is in the box, what is for connections at home here included. True when there was

@@ -10,6 +10,7 @@
 #include "shards/monitor.h"
 #include "shards/slowlog.h"
 #include "shards/subscribe.h"
+#include "shards/tracking.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +82,18 @@ static void conn_append(struct conn *conn, struct op *op)
     }
     conn->last_op = op;
     conn->in_flight++;
+    op->number = conn->drained + conn->in_flight;
+}
+
+/* Scripts read by the commands that they call. */
+static uint32_t tracks(const struct conn *conn, const struct command *cmd)
+{
+    bool reads = cmd != NULL && ((cmd->flags & (CMD_READONLY | CMD_PUBSUB)) == CMD_READONLY ||
+                                 (command_acl(cmd) & ACL_SCRIPTING));
+    if (reads && (conn->tracking->flags & TRACKING_BCAST)) {
+        return OP_TRACK | OP_TRACK_BCAST;
+    }
+    return reads && tracking_wanted(conn) ? OP_TRACK : 0;
 }
 
 struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
@@ -95,7 +108,8 @@ struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
         .db = (uint16_t)conn->db,
         .resp = conn->resp,
         .flags = (conn->reply_mode == CONN_REPLY_ON ? 0 : OP_MUTED) |
-                 (conn->flags & CONN_NO_TOUCH ? OP_NO_TOUCH : 0),
+                 (conn->flags & CONN_NO_TOUCH ? OP_NO_TOUCH : 0) |
+                 (conn->tracking != NULL ? tracks(conn, cmd) : 0),
     };
     return op;
 }
@@ -288,8 +302,12 @@ static void send_by_keys(struct shard *s, struct conn *conn, const struct comman
                          const struct slice *argv, uint32_t argc)
 {
     int n = find_keys(s, cmd, argv, argc);
-    /* A bad number of keys: the command, run without any, says what is wrong with it. */
-    send_to_owners(s, conn, cmd, argv, argc, n > 0 ? (uint32_t)n : 0);
+    n = n < 0 ? 0 : n; /* a bad number of keys: the command, run without any, says what is wrong */
+    if (cmd->undeclared != NULL && s->server->shard_count > 1 && cmd->undeclared(argv, argc)) {
+        group_lend_all(s, conn, cmd, argv, argc, s->route->keys, (uint32_t)n);
+        return;
+    }
+    send_to_owners(s, conn, cmd, argv, argc, (uint32_t)n);
 }
 
 static void send_by_channels(struct shard *s, struct conn *conn, const struct command *cmd,
@@ -428,8 +446,8 @@ static bool dispatch(struct shard *s, struct conn *conn, const struct slice *arg
     if (refusal != NULL) {
         reply_refusal(s, conn, cmd, refusal);
     } else {
-        if (atomic_load_explicit(&s->server->monitors, memory_order_relaxed) > 0) {
-            monitor_feed(s, conn, conn->db, cmd, argv, argc);
+        if (s->route->monitored) {
+            monitor_feed(s, conn, s->route->stamp, conn->db, cmd, argv, argc);
         }
         switch (cmd->route) {
         case ROUTE_KEYS:
@@ -459,6 +477,9 @@ static bool dispatch(struct shard *s, struct conn *conn, const struct slice *arg
             send_by_cursor(s, conn, cmd, argv, argc);
             break;
         }
+    }
+    if (conn->tracking != NULL && !slice_is(argv[0], "client")) {
+        conn->tracking->flags &= ~(uint32_t)TRACKING_CACHING; /* it was for this command */
     }
     if (mode == CONN_REPLY_SKIP && conn->reply_mode == CONN_REPLY_SKIP) {
         conn->reply_mode = CONN_REPLY_ON;
@@ -601,7 +622,7 @@ static uint32_t conn_session(struct shard *s, struct conn *conn)
     if (r->inline_text != NULL) {
         inline_end(r);
     }
-    if (idle && r->targets == 1 && !r->groups) {
+    if (idle && r->targets == 1 && !r->groups && !r->monitored) {
         r->last_target->flags |= RUN_FREE; /* run.h I2 */
         if (r->last_target->shard == s->id && !r->home_queued) {
             r->last_target->flags |= RUN_DIRECT;
@@ -649,6 +670,7 @@ void route_phase(struct shard *s)
     bool ordered = s->server->shard_count > 1;
     r->stamp = ordered ? order_phase_open(&s->server->order, s->id) : 0;
     r->paused = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed) != 0;
+    r->monitored = atomic_load_explicit(&s->server->monitors, memory_order_relaxed) > 0;
     struct conn *list = s->ready;
     s->ready = s->ready_last = NULL;
     uint32_t commands = 0;

@@ -46,6 +46,7 @@ struct route {
     bool groups, home_queued;
     struct inbuf *inline_text; /* arguments of the inline commands being routed, else NULL */
     bool paused; /* CLIENT PAUSE may be in force */
+    bool monitored; /* somebody listens to MONITOR: all runs are ordered (monitor.h) */
     struct resp_parser parser; /* for connections without a partial command */
     struct key *keys;          /* scratch */
     uint32_t *positions;

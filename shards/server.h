@@ -60,6 +60,8 @@ struct server {
     _Atomic int32_t monitors;            /* connections in MONITOR */
     _Atomic int64_t pubsub_clients;      /* connections with subscriptions */
     _Atomic int64_t peak_memory_bytes;
+    _Atomic uint64_t tracked_keys, tracked_items, tracked_prefixes; /* tracking.h */
+    _Atomic int64_t tracking_clients;
     /* whether anybody may be listening to keyspace events (pubsub.h I4); owners of channels write */
     _Alignas(64) _Atomic int32_t event_topics;
     _Atomic int32_t event_filter[EVENT_FILTER_SIZE];

@@ -18,6 +18,8 @@
 #include "shards/pubsub.h"
 #include "shards/route.h"
 #include "shards/slowlog.h"
+#include "shards/touch.h"
+#include "shards/tracking.h"
 #include <errno.h>
 #include <sched.h>
 #include <stddef.h>
@@ -59,6 +61,9 @@ struct shard *shard_new(struct server *server, unsigned id)
 static void publish_counters(struct shard *s)
 {
     struct keyspace *ks = s->keyspace;
+    if (s->exec->held_all) {
+        return; /* next time */
+    }
     int64_t keys = 0, expiring = 0;
     for (int i = 0; i < ks->databases; i++) {
         keys += ks->db[i]->keys;
@@ -159,6 +164,9 @@ static bool compact(struct shard *s, bool idle)
 static bool background(struct shard *s, bool idle)
 {
     bool more = false;
+    if (s->exec->held_all) {
+        return false; /* somebody else works on the keyspace */
+    }
     if (keyspace_free_pending(s->keyspace)) {
         more = !keyspace_free_slice(s->keyspace, clock_mono_ns() + BACKGROUND_SLICE_NS);
     }
@@ -234,13 +242,16 @@ static void wait_turn(struct shard *s, bool busy)
 static void follow_pause(struct shard *s)
 {
     int64_t until = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed);
-    s->keyspace->keep_expired = s->now_ms < until;
+    if (!s->exec->held_all) {
+        s->keyspace->keep_expired = s->now_ms < until;
+    }
 }
 
 /* One turn; returns whether the background has more to do. */
 static bool turn(struct shard *s, bool more)
 {
-    bool busy = more || s->ready != NULL || s->barriers != NULL || exec_must_not_sleep(s->exec);
+    bool busy = more || s->ready != NULL || s->barriers != NULL || s->monitor_lines != NULL ||
+                exec_must_not_sleep(s->exec);
     wait_turn(s, busy);
     read_clocks(s);
     follow_pause(s);
@@ -256,6 +267,7 @@ static bool turn(struct shard *s, bool more)
     pushes_flush(s);
     conn_flush_all(s);
     more = background(s, !worked);
+    tracking_turn(s);
     if (pushes_flush(s)) { /* keys have expired */
         conn_flush_all(s);
     }
@@ -300,6 +312,7 @@ static void give_back(struct shard *s)
 #if defined(__SANITIZE_ADDRESS__)
     timers_free(&s->timers);
     keyspace_destroy(s->keyspace);
+    tracking_shard_free(s->tracking);
     exec_free(s->exec);
     route_free(s->route);
     run_pool_free(&s->run_pool);
@@ -363,7 +376,9 @@ static bool start(struct shard *s)
     }
     timers_init(&s->timers);
     s->keyspace = keyspace_new(&s->config->core);
-    s->keyspace->hooks = (struct keyspace_hooks){.event = notify_event, .ctx = s};
+    touch_attach(s);
+    s->keyspace->hooks.event = notify_event;
+    s->tracking = tracking_shard_new();
     s->pubsub = pubsub_new();
     s->pushes = push_box_new(server->shard_count);
     s->exec = exec_new();

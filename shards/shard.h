@@ -55,7 +55,6 @@ struct shard {
     struct latency *latency;       /* latency.h */
     struct pubsub *pubsub;
     struct push_box *pushes;
-    const struct op *running_op;   /* the command being executed here, for whatever home; or NULL */
     struct conn *conns, *conns_last;
     uint32_t conn_count;           /* in that list */
     struct lookup conn_ids;        /* the same, by id */
@@ -64,7 +63,11 @@ struct shard {
     struct conn *flush;              /* connections with output to send */
     struct conn **monitors;          /* connections at home here in MONITOR (monitor.h) */
     uint32_t monitors_cap;
+    struct monitor_line *monitor_lines; /* not shown yet, in their order */
     struct conn *barriers;           /* connections whose barrier command may run */
+    struct op *executing;          /* the op that runs now, NULL: none (exec_op) */
+    struct tracking_shard *tracking; /* tracking.h */
+    uint32_t interests;            /* who waits for changes of keys here (touch.h) */
     struct op *barrier_op;         /* the barrier command running now (broadcast.c) */
     bool broadcasting;             /* it has begun a broadcast */
     struct timer cron;             /* every 100 ms */

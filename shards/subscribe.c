@@ -288,7 +288,7 @@ void subscribe_route(struct shard *s, struct conn *conn, const struct command *c
 static void part(struct call *c)
 {
     struct shard *s = c->host;
-    const struct group *group = s->running_op->group;
+    const struct group *group = s->executing->group;
     void (*change)(struct shard *, struct subscription *) =
         group->subs_leave ? pubsub_remove : pubsub_add;
     for (uint32_t i = 0; i < c->nkeys; i++) {
