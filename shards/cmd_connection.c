@@ -12,6 +12,7 @@
 #include "shards/client.h"
 #include "shards/commands.h"
 #include "shards/monitor.h"
+#include "shards/multi.h"
 #include "shards/shard.h"
 #include "shards/version.h"
 #include <limits.h>
@@ -191,7 +192,7 @@ static void run_hello(struct call *c)
 
 /* --- leaving and starting over --- */
 
-static void run_quit(struct call *c)
+void cmd_quit(struct call *c)
 {
     reply_ok(c->out);
     conn_close(call_conn(c), true);
@@ -199,9 +200,10 @@ static void run_quit(struct call *c)
 
 /* As if newly connected. The library's name and version stay: they describe the program at the
  * other end, which is still the same. */
-static void run_reset(struct call *c)
+void cmd_reset(struct call *c)
 {
     struct conn *conn = call_conn(c);
+    multi_discard(conn);
     monitor_stop(conn);
     conn->flags &= ~(uint32_t)(CONN_NO_EVICT | CONN_NO_TOUCH);
     conn->db = 0;
@@ -312,14 +314,14 @@ const struct command connection_commands[] = {
         .args = ping_args, .tips = ping_tips,
     },
     {
-        .name = "quit", .run = run_quit, .arity = -1, .route = ROUTE_HOME,
+        .name = "quit", .run = cmd_quit, .arity = -1, .route = ROUTE_HOME,
         .flags = BEFORE_AUTH, .acl = ACL_CONNECTION,
         .group = "connection", .since = "1.0.0",
         .deprecated_since = "7.2.0", .replaced_by = "closing the connection",
         .summary = "Closes the connection after all replies are sent.", .complexity = "O(1)",
     },
     {
-        .name = "reset", .run = run_reset, .arity = 1, .route = ROUTE_HOME,
+        .name = "reset", .run = cmd_reset, .arity = 1, .route = ROUTE_HOME,
         .flags = BEFORE_AUTH, .acl = ACL_CONNECTION,
         .group = "connection", .since = "6.2.0",
         .summary = "Makes the connection as it was when it was new.", .complexity = "O(1)",

@@ -1,6 +1,7 @@
 /* conn.c - life, input and output of connections (see conn.h). */
 #include "shards/conn.h"
 #include "shards/monitor.h"
+#include "shards/multi.h"
 #include "shards/route.h"
 #include "shards/shard.h"
 #include <assert.h>
@@ -172,7 +173,8 @@ void conn_received(struct io_sock *sock, struct io_buf *buf, int len)
 void conn_make_ready(struct conn *conn)
 {
     struct shard *s = conn->shard;
-    if ((conn->flags & (CONN_READY | CONN_CLOSING)) || conn_query_bytes(conn) == 0) {
+    if ((conn->flags & (CONN_READY | CONN_CLOSING)) ||
+        (conn_query_bytes(conn) == 0 && !(conn->flags & CONN_EXEC))) {
         return;
     }
     conn->flags |= CONN_READY;
@@ -485,6 +487,7 @@ static void conn_release(struct conn *conn)
     }
     conn->shard->conns_alive--;
     input_drop(conn);
+    multi_free(conn);
     reply_clear(&conn->out);
     if (conn->partial != NULL) {
         resp_parser_free(conn->partial);
@@ -508,7 +511,7 @@ enum client_class conn_class(const struct conn *conn)
 
 size_t conn_memory(const struct conn *conn)
 {
-    size_t bytes = sizeof *conn + reply_memory(&conn->out);
+    size_t bytes = sizeof *conn + reply_memory(&conn->out) + multi_memory(conn);
     if (conn->in_own != NULL) {
         bytes += sizeof *conn->in_own + conn->in_own->cap;
     }

@@ -71,6 +71,20 @@ static bool conflicts(const struct exec *x, const struct op *op)
     return false;
 }
 
+/* A transaction in a free run begins only when all of it can run (multi.h I2). */
+static bool transaction_conflicts(const struct exec *x, const struct op *op)
+{
+    for (; op != NULL; op = op->run_next) {
+        if (conflicts(x, op)) {
+            return true;
+        }
+        if (!(op->flags & OP_MORE)) {
+            break;
+        }
+    }
+    return false;
+}
+
 /* --- running -------------------------------------------------------------------------------- */
 
 static uint32_t call_flags(const struct shard *s, const struct op *op)
@@ -78,7 +92,8 @@ static uint32_t call_flags(const struct shard *s, const struct op *op)
     const struct lend *lend = op->flags & OP_PART ? op->group->lend : NULL;
     bool whole = lend != NULL ? lend->whole : s->server->shard_count == 1;
     return ((op->flags & OP_PART) && lend == NULL ? CALL_PART : 0) |
-           (op->flags & OP_NO_TOUCH ? CALL_NO_TOUCH : 0) | (whole ? CALL_WHOLE : 0);
+           (op->flags & OP_NO_TOUCH ? CALL_NO_TOUCH : 0) | (whole ? CALL_WHOLE : 0) |
+           (op->flags & OP_MULTI ? CALL_IN_MULTI | CALL_DENY_BLOCKING : 0);
 }
 
 void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace *const *views)
@@ -327,11 +342,14 @@ static bool run_proceed(struct shard *s, struct run *run)
         x->waits_for_horizon = true;
         return false;
     }
+    bool inside = false; /* a free run: within a transaction that has begun */
     while (run->at != NULL) {
         struct op *op = run->at;
-        if ((x->marked || x->holds > 0) && conflicts(x, op)) {
+        if ((x->marked || x->holds > 0) && !inside &&
+            (run->flags & RUN_FREE ? transaction_conflicts(x, op) : conflicts(x, op))) {
             return false;
         }
+        inside = (run->flags & RUN_FREE) && (op->flags & OP_MORE);
         if (x->prefetched == 0) {
             prefetch_ahead(s, run, op);
         }

@@ -8,6 +8,7 @@
 #include "shards/latency.h"
 #include "shards/log.h"
 #include "shards/monitor.h"
+#include "shards/multi.h"
 #include "shards/slowlog.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -93,7 +94,8 @@ struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
         .db = (uint16_t)conn->db,
         .resp = conn->resp,
         .flags = (conn->reply_mode == CONN_REPLY_ON ? 0 : OP_MUTED) |
-                 (conn->flags & CONN_NO_TOUCH ? OP_NO_TOUCH : 0),
+                 (conn->flags & CONN_NO_TOUCH ? OP_NO_TOUCH : 0) |
+                 (s->route->in_multi ? OP_MULTI | OP_MORE : 0),
     };
     return op;
 }
@@ -171,8 +173,8 @@ static void note_slow(struct shard *s, struct conn *conn, const struct command *
     }
 }
 
-static void run_at_home(struct shard *s, struct conn *conn, const struct command *cmd,
-                        const struct slice *argv, uint32_t argc)
+void route_at_home(struct shard *s, struct conn *conn, const struct command *cmd,
+                   const struct slice *argv, uint32_t argc)
 {
     struct reply *out = home_reply(s, conn, cmd);
     size_t before = out->total_bytes;
@@ -180,6 +182,7 @@ static void run_at_home(struct shard *s, struct conn *conn, const struct command
     struct call c = {
         .command = cmd, .ks = s->keyspace, .argv = argv, .argc = argc, .db = conn->db,
         .out = out, .now_ms = s->now_ms, .host = conn,
+        .flags = s->route->in_multi ? CALL_IN_MULTI | CALL_DENY_BLOCKING : 0,
     };
     uint64_t start = clock_ticks();
     cmd->run(&c);
@@ -292,14 +295,14 @@ static void send_by_cursor(struct shard *s, struct conn *conn, const struct comm
 
 /* --- checks ---------------------------------------------------------------------------------- */
 
-static bool paused(struct shard *s, const struct command *cmd)
+static bool paused(struct shard *s, const struct conn *conn, const struct command *cmd)
 {
     int64_t until = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed);
     if (until == 0 || s->now_ms >= until) {
         return false;
     }
     return !atomic_load_explicit(&s->server->pause_writes_only, memory_order_relaxed) ||
-           (cmd->flags & (CMD_WRITE | CMD_MAY_REPLICATE));
+           (multi_flags(conn, cmd) & (CMD_WRITE | CMD_MAY_REPLICATE));
 }
 
 /* The refusal's text, or NULL. */
@@ -308,6 +311,9 @@ static const char *refuse(struct shard *s, const struct conn *conn, const struct
     if (!conn_authenticated(conn) && !(cmd->flags & CMD_NO_AUTH)) {
         return "NOAUTH Authentication required.";
     }
+    if ((conn->flags & CONN_MULTI) && (cmd->flags & CMD_NO_MULTI)) {
+        return "ERR Command not allowed inside a transaction";
+    }
     if (__builtin_expect((cmd->flags & CMD_PROTECTED) != 0, 0)) {
         const char *error = server_protected_error(conn, cmd);
         if (error != NULL) {
@@ -315,7 +321,7 @@ static const char *refuse(struct shard *s, const struct conn *conn, const struct
         }
     }
     int64_t max = s->config->core.maxmemory;
-    if (max > 0 && (cmd->flags & CMD_DENYOOM) && mem_used_total() > max) {
+    if (max > 0 && (multi_flags(conn, cmd) & CMD_DENYOOM) && mem_used_total() > max) {
         return "OOM command not allowed when used memory > 'maxmemory'.";
     }
     return NULL;
@@ -334,16 +340,32 @@ static void reply_mode_step(struct conn *conn)
 static void reply_unresolved(struct shard *s, struct conn *conn, const struct slice *argv,
                              uint32_t argc)
 {
+    const struct command *known = commands_lookup(argv, argc);
+    if ((conn->flags & CONN_MULTI) || (known != NULL && known->run == multi_run_exec)) {
+        char text[MULTI_REFUSAL_BYTES];
+        const char *refusal = "wrong number of arguments for 'exec' command";
+        if (multi_refused(conn, known, refusal, text) == text) {
+            reply_refusal(s, conn, known, text);
+            return;
+        }
+    }
     struct reply *out = home_reply(s, conn, NULL);
     size_t before = out->total_bytes;
     const struct command *cmd = commands_resolve(argv, argc, out);
     assert(cmd == NULL);
     (void)cmd;
     stats_error(s, out->error_code);
-    const struct command *known = commands_lookup(argv, argc);
     if (known != NULL) {
         stats_reject(s, known);
     }
+    home_reply_end(conn, out, before);
+}
+
+static void reply_queued(struct shard *s, struct conn *conn, const struct command *cmd)
+{
+    struct reply *out = home_reply(s, conn, cmd);
+    size_t before = out->total_bytes;
+    reply_status(out, "QUEUED");
     home_reply_end(conn, out, before);
 }
 
@@ -351,6 +373,41 @@ static void reply_unresolved(struct shard *s, struct conn *conn, const struct sl
 static bool is_http(struct slice name)
 {
     return slice_is(name, "post") || slice_is(name, "host:");
+}
+
+void route_command(struct shard *s, struct conn *conn, const struct command *cmd,
+                   const struct slice *argv, uint32_t argc)
+{
+    conn->commands++;
+    counter_add(&s->stats.commands, 1);
+    bool after = cmd->route == ROUTE_TRANSACTION; /* EXEC is shown after what it executes */
+    int db = conn->db;
+    if (s->route->monitored && !after) {
+        monitor_feed(s, conn, s->route->stamp, db, cmd, argv, argc);
+    }
+    switch (cmd->route) {
+    case ROUTE_KEYS:
+        send_by_keys(s, conn, cmd, argv, argc);
+        break;
+    case ROUTE_HOME:
+        route_at_home(s, conn, cmd, argv, argc);
+        break;
+    case ROUTE_BARRIER:
+        queue_barrier(s, conn, cmd, argv, argc);
+        break;
+    case ROUTE_ALL:
+        group_on_all(s, conn, cmd, argv, argc);
+        break;
+    case ROUTE_CURSOR:
+        send_by_cursor(s, conn, cmd, argv, argc);
+        break;
+    case ROUTE_TRANSACTION:
+        multi_command(s, conn, cmd, argv, argc);
+        break;
+    }
+    if (s->route->monitored && after) {
+        monitor_feed(s, conn, s->route->stamp, db, cmd, argv, argc);
+    }
 }
 
 /* False when the command must stay in the input (CLIENT PAUSE). */
@@ -371,7 +428,7 @@ static bool dispatch(struct shard *s, struct conn *conn, const struct slice *arg
         reply_mode_step(conn);
         return true;
     }
-    if (s->route->paused && paused(s, cmd)) {
+    if (s->route->paused && paused(s, conn, cmd)) {
         conn_pause(conn);
         return false;
     }
@@ -379,33 +436,16 @@ static bool dispatch(struct shard *s, struct conn *conn, const struct slice *arg
         conn->reply_mode = CONN_REPLY_SKIP;
     }
     conn->last_command = cmd;
-    conn->commands++;
-    counter_add(&s->stats.commands, 1);
     const char *refusal = refuse(s, conn, cmd);
     uint8_t mode = conn->reply_mode;
     if (refusal != NULL) {
-        reply_refusal(s, conn, cmd, refusal);
+        char text[MULTI_REFUSAL_BYTES];
+        reply_refusal(s, conn, cmd, multi_refused(conn, cmd, refusal, text));
+    } else if ((conn->flags & CONN_MULTI) && multi_queues(cmd)) {
+        multi_queue(conn, cmd, argv, argc);
+        reply_queued(s, conn, cmd);
     } else {
-        if (s->route->monitored) {
-            monitor_feed(s, conn, s->route->stamp, conn->db, cmd, argv, argc);
-        }
-        switch (cmd->route) {
-        case ROUTE_KEYS:
-            send_by_keys(s, conn, cmd, argv, argc);
-            break;
-        case ROUTE_HOME:
-            run_at_home(s, conn, cmd, argv, argc);
-            break;
-        case ROUTE_BARRIER:
-            queue_barrier(s, conn, cmd, argv, argc);
-            break;
-        case ROUTE_ALL:
-            group_on_all(s, conn, cmd, argv, argc);
-            break;
-        case ROUTE_CURSOR:
-            send_by_cursor(s, conn, cmd, argv, argc);
-            break;
-        }
+        route_command(s, conn, cmd, argv, argc);
     }
     if (mode == CONN_REPLY_SKIP && conn->reply_mode == CONN_REPLY_SKIP) {
         conn->reply_mode = CONN_REPLY_ON;
@@ -497,6 +537,10 @@ static uint32_t take_input(struct shard *s, struct conn *conn, bool *more)
     uint32_t commands = 0;
     *more = false;
     while (may_parse(conn)) {
+        if (conn->flags & CONN_EXEC) {
+            multi_resume(s, conn); /* first the rest of the transaction (multi.h I3) */
+            continue;
+        }
         struct slice in = conn_input(conn);
         if (in.len == 0) {
             return commands;

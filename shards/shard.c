@@ -14,6 +14,7 @@
 #include "shards/info.h"
 #include "shards/latency.h"
 #include "shards/listener.h"
+#include "shards/multi.h"
 #include "shards/route.h"
 #include "shards/slowlog.h"
 #include "shards/touch.h"
@@ -306,6 +307,7 @@ static void give_back(struct shard *s)
     exec_free(s->exec);
     route_free(s->route);
     run_pool_free(&s->run_pool);
+    multi_pool_free(s);
     mem_free(s->outbox);
     mem_free(s->returns);
     slowlog_free(s->slowlog);

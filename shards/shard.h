@@ -24,6 +24,7 @@ struct exec;   /* messages waiting and running (exec.h) */
 struct route;  /* taking in commands (route.h) */
 struct slowlog;
 struct latency;
+struct multi;
 
 /* Runs for one shard, in order, being collected. */
 struct chain {
@@ -47,6 +48,8 @@ struct shard {
     struct exec *exec;
     struct route *route;
     struct run_pool run_pool;
+    struct multi *multi_pool;      /* multi.h: memory of ended transactions */
+    uint32_t multi_pool_count;
     struct chain *outbox;          /* by shard: runs taken in during this phase */
     struct chain *returns;         /* by home: runs executed during this turn */
     struct slowlog *slowlog;       /* slowlog.h: entries of connections at home here */
