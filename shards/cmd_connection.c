@@ -42,7 +42,7 @@ static void run_echo(struct call *c)
     reply_bulk(c->out, c->argv[1].ptr, c->argv[1].len);
 }
 
-static void run_select(struct call *c)
+void cmd_select(struct call *c)
 {
     struct conn *conn = call_conn(c);
     int64_t db;
@@ -146,7 +146,7 @@ static bool parse_hello(struct call *c, struct hello *h)
     return true;
 }
 
-static void run_hello(struct call *c)
+void cmd_hello(struct call *c)
 {
     struct conn *conn = call_conn(c);
     struct hello h = {0};
@@ -299,7 +299,7 @@ const struct command connection_commands[] = {
         .args = echo_args,
     },
     {
-        .name = "hello", .run = run_hello, .arity = -1, .route = ROUTE_HOME,
+        .name = "hello", .run = cmd_hello, .arity = -1, .route = ROUTE_HOME,
         .flags = BEFORE_AUTH | CMD_SENTINEL, .acl = ACL_CONNECTION,
         .group = "connection", .since = "6.0.0",
         .summary = "Shakes hands: chooses the protocol, authenticates, names the connection.",
@@ -327,7 +327,7 @@ const struct command connection_commands[] = {
         .summary = "Makes the connection as it was when it was new.", .complexity = "O(1)",
     },
     {
-        .name = "select", .run = run_select, .arity = 2, .route = ROUTE_HOME,
+        .name = "select", .run = cmd_select, .arity = 2, .route = ROUTE_HOME,
         .flags = ALWAYS | CMD_FAST, .acl = ACL_CONNECTION,
         .group = "connection", .since = "1.0.0",
         .summary = "Chooses the database that later commands of the connection work on.",

@@ -4,6 +4,7 @@
 #include "shards/multi.h"
 #include "shards/route.h"
 #include "shards/shard.h"
+#include "shards/watch.h"
 #include <assert.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -466,6 +467,7 @@ void conn_close(struct conn *conn, bool after_reply)
         pause_end(conn);
     }
     monitor_stop(conn);
+    watch_end(conn);
     atomic_fetch_sub_explicit(&s->server->clients, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&s->server->shard_clients[s->id], 1, memory_order_relaxed);
     list_remove(s, conn);

@@ -81,6 +81,7 @@ struct conn {
     /* commands in the connection's order whose replies are not written yet */
     struct op *first_op, *last_op;
     uint32_t in_flight;      /* ops in that list */
+    uint32_t barrier_ops;    /* of them: barrier commands; CONN_STALLED while there are any */
 
     struct multi *multi;     /* multi.h: CONN_MULTI */
     struct watch *watch;     /* watch.h: NULL unless keys are watched */

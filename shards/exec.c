@@ -2,6 +2,7 @@
 #include "shards/exec.h"
 #include "shards/latency.h"
 #include "shards/monitor.h"
+#include "shards/watch.h"
 #include <assert.h>
 
 enum { PREFETCH_OPS = 32 };
@@ -330,6 +331,16 @@ static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
     }
 }
 
+/* None of its commands happens here. Returns the last. */
+static struct op *transaction_skip(struct op *op)
+{
+    while (op->flags & OP_MORE) {
+        op = op->run_next;
+        op->outcome |= OP_SKIPPED;
+    }
+    return op;
+}
+
 /* True when the whole run is done. */
 static bool run_proceed(struct shard *s, struct run *run)
 {
@@ -354,7 +365,12 @@ static bool run_proceed(struct shard *s, struct run *run)
             prefetch_ahead(s, run, op);
         }
         x->prefetched--;
-        if (op->group != NULL && op->group->lend != NULL) {
+        if (op->flags & OP_CHECK) {
+            if (!watch_decide(s, op)) {
+                return false;
+            }
+            op = op->outcome & OP_SKIPPED ? transaction_skip(op) : op;
+        } else if (op->group != NULL && op->group->lend != NULL) {
             if (!run_lend_op(s, run, op)) {
                 return false;
             }
@@ -463,6 +479,9 @@ static void take(struct shard *s)
             break;
         case MESSAGE_RELEASE:
             lend_released(s, (struct lend_part *)((char *)m - offsetof(struct lend_part, release)));
+            break;
+        case MESSAGE_DECIDED:
+            watch_decided(m);
             break;
         case MESSAGE_NOTE:
             note_run(s, m);

@@ -1,5 +1,6 @@
 /* multi.c - MULTI, EXEC, DISCARD (see multi.h). */
 #include "shards/multi.h"
+#include "core/num.h"
 #include "shards/commands.h"
 #include "shards/route.h"
 #include "shards/watch.h"
@@ -46,6 +47,7 @@ static void multi_release(struct shard *s, struct multi *m)
     m->args_count = m->args_at = 0;
     m->command_flags = 0;
     m->aborted = false;
+    m->check = NULL;
     m->next = s->multi_pool;
     s->multi_pool = m;
     s->multi_pool_count++;
@@ -152,7 +154,7 @@ uint32_t multi_flags(const struct conn *conn, const struct command *cmd)
         return cmd->flags | conn->multi->command_flags;
     }
     /* Queueing takes memory, whatever the command. */
-    return cmd->flags | (multi_queues(cmd) ? CMD_DENYOOM : 0);
+    return cmd->flags | (multi_queues(cmd) || cmd->run == watch_run_watch ? CMD_DENYOOM : 0);
 }
 
 const char *multi_refused(struct conn *conn, const struct command *cmd, const char *refusal,
@@ -241,16 +243,19 @@ void multi_run_exec(struct call *c)
     }
 }
 
-void multi_command(struct shard *s, struct conn *conn, const struct command *cmd,
-                   const struct slice *argv, uint32_t argc)
-{
-    route_at_home(s, conn, cmd, argv, argc);
-    if (cmd->run == multi_run_exec && (conn->flags & CONN_EXEC)) {
-        multi_resume(s, conn);
-    }
-}
-
 /* --- sending --------------------------------------------------------------------------------- */
+
+/* Runs begun from now on hold the arguments of the transaction. */
+static void session_begin(struct shard *s, struct multi *m)
+{
+    struct route *r = s->route;
+    assert(!r->in_multi);
+    r->session++;
+    m->outer_text = r->inline_text;
+    m->outer_targets = r->targets;
+    r->inline_text = m->text;
+    r->in_multi = true;
+}
 
 /* I1: what follows in these runs, if anything, is no longer of the transaction. */
 static void close_runs(struct shard *s, uint32_t runs)
@@ -268,33 +273,146 @@ static void close_runs(struct shard *s, uint32_t runs)
     }
 }
 
-void multi_resume(struct shard *s, struct conn *conn)
+/* A transaction that has stopped is not over, even if nothing is left of it: the barrier command
+ * shall see the connection in it (CLIENT LIST). */
+static void session_end(struct shard *s, struct conn *conn, bool stopped)
 {
     struct route *r = s->route;
     struct multi *m = conn->multi;
-    struct inbuf *outer = r->inline_text;
-    uint32_t before = r->targets;
-    r->session++; /* runs begun from now on hold the arguments of the transaction */
-    r->inline_text = m->text;
-    r->in_multi = true;
-    while (m->at < m->count && !(conn->flags & (CONN_STALLED | CONN_CLOSING))) {
+    r->in_multi = false;
+    close_runs(s, r->targets - m->outer_targets);
+    r->inline_text = m->outer_text;
+    r->session++;
+    if (!stopped) {
+        transaction_end(conn);
+    }
+}
+
+/* A command at home whose transaction is not decided yet: it will run behind the decision. What the
+ * commands after it depend on is anticipated. */
+static void defer(struct shard *s, struct conn *conn, const struct command *cmd,
+                  const struct slice *argv, uint32_t argc)
+{
+    int64_t v;
+    route_barrier(s, conn, cmd, argv, argc);
+    if (argc < 2 || !num_parse_int(argv[1].ptr, argv[1].len, &v)) {
+        return;
+    }
+    if (cmd->run == cmd_select && v >= 0 && v < s->config->core.databases) {
+        conn->db = (int)v;
+    } else if (cmd->run == cmd_hello && (v == 2 || v == 3)) {
+        conn->resp = (uint8_t)v;
+    }
+}
+
+/* Up to the end, or a barrier command: then true. */
+static bool send_queued(struct shard *s, struct conn *conn)
+{
+    struct multi *m = conn->multi;
+    int db = conn->db;
+    uint8_t resp = conn->resp;
+    bool stop = false;
+    while (m->at < m->count && !stop && !(conn->flags & CONN_CLOSING)) {
         const struct multi_command *q = &m->queue[m->at++];
+        const struct command *cmd = q->command;
         const struct slice *argv = m->args + m->args_at;
         m->args_at += q->argc;
-        route_command(s, conn, q->command, argv, q->argc);
+        if (m->check != NULL && (cmd->route == ROUTE_HOME || cmd->route == ROUTE_TRANSACTION)) {
+            defer(s, conn, cmd, argv, q->argc);
+        } else {
+            route_command(s, conn, cmd, argv, q->argc);
+            stop = cmd->route == ROUTE_BARRIER;
+        }
     }
-    r->in_multi = false;
-    close_runs(s, r->targets - before);
-    r->inline_text = outer;
-    r->session++;
-    if (m->at == m->count) {
+    if (m->check != NULL) {
+        conn->db = db;
+        conn->resp = resp;
+    }
+    return stop;
+}
+
+void multi_resume(struct shard *s, struct conn *conn)
+{
+    session_begin(s, conn->multi);
+    session_end(s, conn, send_queued(s, conn));
+}
+
+void multi_decided(struct conn *conn, struct op *check)
+{
+    struct reply *out = &conn->out, nobody;
+    bool wanted = !(conn->flags & CONN_CLOSING) && !(check->flags & OP_MUTED);
+    if (!wanted) {
+        reply_init(&nobody, check->resp);
+        nobody.muted = true;
+        out = &nobody;
+    }
+    out->resp = check->resp;
+    bool skipped = watch_check_reply(check, out);
+    if (skipped) { /* what waits for that at home; the rest was told on its shard */
+        for (struct op *op = check->conn_next; op != NULL && (op->flags & OP_MULTI);
+             op = op->conn_next) {
+            if (op->flags & OP_BARRIER) {
+                op->outcome |= OP_SKIPPED;
+            }
+        }
+    }
+    if (conn->multi == NULL || conn->multi->check != check) {
+        return; /* it was sent whole */
+    }
+    conn->multi->check = NULL;
+    if (skipped) {
         transaction_end(conn);
+    }
+}
+
+/* --- EXEC ------------------------------------------------------------------------------------ */
+
+/* Nothing has changed as far as is known here: the owners of the keys decide. */
+static void exec_watched(struct shard *s, struct conn *conn, const struct command *cmd)
+{
+    struct route *r = s->route;
+    struct multi *m = conn->multi;
+    bool groups = r->groups;
+    exec_begin(conn);
+    session_begin(s, m);
+    m->check = watch_check_begin(s, conn, cmd, m->count);
+    struct group *group = m->check->group;
+    bool stopped = send_queued(s, conn);
+    watch_check_end(s, conn);
+    if (group->nparts == 1) {
+        r->groups = groups;    /* all on one shard: as a run it may be free … */
+        r->home_queued = true; /* … but its replies stand behind EXEC's */
+    }
+    session_end(s, conn, stopped);
+}
+
+void multi_command(struct shard *s, struct conn *conn, const struct command *cmd,
+                   const struct slice *argv, uint32_t argc)
+{
+    bool exec = cmd->run == multi_run_exec;
+    if (cmd->run == watch_run_watch && !(conn->flags & CONN_MULTI)) {
+        watch_command(s, conn, cmd, argv, argc);
+        return;
+    }
+    if (exec && (conn->flags & CONN_MULTI) && !conn->multi->aborted && conn->watch != NULL &&
+        !watch_dirty(conn)) {
+        exec_watched(s, conn, cmd);
+        return;
+    }
+    route_at_home(s, conn, cmd, argv, argc);
+    if (exec && (conn->flags & CONN_EXEC)) {
+        multi_resume(s, conn);
     }
 }
 
 /* --- rows ------------------------------------------------------------------------------------ */
 
 enum { ALWAYS = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE };
+
+static const struct command_arg watch_args[] = {
+    {.name = "key", .type = ARG_KEY, .flags = ARG_MULTIPLE},
+    {0},
+};
 
 const struct command multi_commands[] = {
     {
@@ -323,6 +441,16 @@ const struct command multi_commands[] = {
         .flags = ALWAYS | CMD_FAST | CMD_ALLOW_BUSY, .acl = ACL_TRANSACTION,
         .group = "transactions", .since = "2.2.0",
         .summary = "Forgets about all watched keys.", .complexity = "O(1)",
+    },
+    {
+        .name = "watch", .run = watch_run_watch, .arity = -2, .route = ROUTE_TRANSACTION,
+        .apart = APART_OK,
+        .flags = ALWAYS | CMD_FAST | CMD_ALLOW_BUSY, .acl = ACL_TRANSACTION,
+        .keys = {{.flags = KEY_RO, KEYS_AT(1, -1, 1)}},
+        .group = "transactions", .since = "2.2.0",
+        .summary = "The next EXEC happens only if the keys have not changed until then.",
+        .complexity = "O(1) for each key",
+        .args = watch_args,
     },
     {0},
 };

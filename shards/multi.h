@@ -64,8 +64,11 @@ struct multi {
     uint32_t command_flags; /* of all commands */
     bool aborted;           /* a command was refused: EXEC will be, too */
     /* EXEC */
+    struct op *check;       /* of watched keys, in the connection's order; NULL: decided, or none */
     uint32_t at;            /* the next command to send */
     size_t args_at;         /* its arguments */
+    struct inbuf *outer_text; /* while sending: the route's, before */
+    uint32_t outer_targets;
 };
 
 command_run multi_run_exec;
@@ -86,6 +89,8 @@ const char *multi_refused(struct conn *conn, const struct command *cmd, const ch
 uint32_t multi_flags(const struct conn *conn, const struct command *cmd);
 /* CONN_EXEC, in the connection's session: goes on sending. */
 void multi_resume(struct shard *s, struct conn *conn);
+/* The check of watched keys has come back: replies for EXEC, and drops what is not to happen. */
+void multi_decided(struct conn *conn, struct op *check);
 /* Ends the transaction, if there is one, and the watching of keys: DISCARD, RESET. */
 void multi_discard(struct conn *conn);
 /* The same for a connection that is being freed. */

@@ -10,6 +10,7 @@
 #include "shards/monitor.h"
 #include "shards/multi.h"
 #include "shards/slowlog.h"
+#include "shards/watch.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -67,6 +68,9 @@ struct run *route_run_to(struct shard *s, struct conn *conn, unsigned shard)
         out->first = run;
     }
     out->last = run;
+    if (r->decision != NULL) {
+        watch_check_run(s, conn, run);
+    }
     return run;
 }
 
@@ -93,6 +97,7 @@ struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
         .argc = argc,
         .db = (uint16_t)conn->db,
         .resp = conn->resp,
+        .extra = s->route->extra,
         .flags = (conn->reply_mode == CONN_REPLY_ON ? 0 : OP_MUTED) |
                  (conn->flags & CONN_NO_TOUCH ? OP_NO_TOUCH : 0) |
                  (s->route->in_multi ? OP_MULTI | OP_MORE : 0),
@@ -196,8 +201,8 @@ void route_at_home(struct shard *s, struct conn *conn, const struct command *cmd
     note_slow(s, conn, cmd, argv, argc, ticks);
 }
 
-static void queue_barrier(struct shard *s, struct conn *conn, const struct command *cmd,
-                          const struct slice *argv, uint32_t argc)
+void route_barrier(struct shard *s, struct conn *conn, const struct command *cmd,
+                   const struct slice *argv, uint32_t argc)
 {
     struct run *run = run_start(s, conn, s->id);
     struct op *op = route_op_new(s, run, conn, cmd, route_copy_argv(s, run, argv, argc), argc);
@@ -205,6 +210,7 @@ static void queue_barrier(struct shard *s, struct conn *conn, const struct comma
     run_append(run, op);
     conn_append(conn, op);
     conn->flags |= CONN_STALLED;
+    conn->barrier_ops++;
     s->route->home_queued = true;
     conn_drain(conn); /* lists it when it is the first */
 }
@@ -222,9 +228,8 @@ static void key_fill(const struct server *server, struct key *k, const struct sl
     k->shard = server->slot_shard[k->slot];
 }
 
-/* Keys of argv into the route's scratch; returns how many, negative when argv does not fit. */
-static int find_keys(struct shard *s, const struct command *cmd, const struct slice *argv,
-                     uint32_t argc)
+int route_find_keys(struct shard *s, const struct command *cmd, const struct slice *argv,
+                    uint32_t argc)
 {
     struct route *r = s->route;
     if (r->keys_cap < argc) {
@@ -254,11 +259,25 @@ static void send_to_shard(struct shard *s, struct conn *conn, unsigned shard,
     conn_append(conn, op);
 }
 
+void route_by_keys(struct shard *s, struct conn *conn, const struct command *cmd,
+                   const struct slice *argv, uint32_t argc, uint32_t count)
+{
+    const struct key *keys = s->route->keys;
+    unsigned shard = count > 0 ? keys[0].shard : s->id;
+    for (uint32_t i = 1; i < count; i++) {
+        if (keys[i].shard != shard) {
+            group_by_keys(s, conn, cmd, argv, argc, keys, count);
+            return;
+        }
+    }
+    send_to_shard(s, conn, shard, cmd, argv, argc, keys, count);
+}
+
 static void send_by_keys(struct shard *s, struct conn *conn, const struct command *cmd,
                          const struct slice *argv, uint32_t argc)
 {
     struct key *keys = s->route->keys;
-    int n = find_keys(s, cmd, argv, argc);
+    int n = route_find_keys(s, cmd, argv, argc);
     keys = s->route->keys;
     if (n < 0) {
         n = 0; /* a bad number of keys: the command, run without any, says what is wrong with it */
@@ -267,14 +286,7 @@ static void send_by_keys(struct shard *s, struct conn *conn, const struct comman
         group_lend_all(s, conn, cmd, argv, argc, keys, (uint32_t)n);
         return;
     }
-    unsigned shard = n > 0 ? keys[0].shard : s->id;
-    for (int i = 1; i < n; i++) {
-        if (keys[i].shard != shard) {
-            group_by_keys(s, conn, cmd, argv, argc, keys, (uint32_t)n);
-            return;
-        }
-    }
-    send_to_shard(s, conn, shard, cmd, argv, argc, keys, (uint32_t)n);
+    route_by_keys(s, conn, cmd, argv, argc, (uint32_t)n);
 }
 
 static void send_by_cursor(struct shard *s, struct conn *conn, const struct command *cmd,
@@ -393,7 +405,7 @@ void route_command(struct shard *s, struct conn *conn, const struct command *cmd
         route_at_home(s, conn, cmd, argv, argc);
         break;
     case ROUTE_BARRIER:
-        queue_barrier(s, conn, cmd, argv, argc);
+        route_barrier(s, conn, cmd, argv, argc);
         break;
     case ROUTE_ALL:
         group_on_all(s, conn, cmd, argv, argc);
@@ -694,6 +706,9 @@ static void account(struct conn *conn, const struct op *op)
     if (op->command == NULL || op->argv == NULL) {
         return; /* counted where it ran */
     }
+    if (op->outcome & OP_SKIPPED) {
+        return; /* it did not happen */
+    }
     stats_record(s, op->command, op->ticks, op->outcome & OP_FAILED);
     note_slow(s, conn, op->command, op->argv, op->argc, op->ticks);
 }
@@ -717,7 +732,11 @@ static void finish_group(struct conn *conn, struct op *head)
 {
     struct shard *s = conn->shard;
     struct group *group = head->group;
-    if (!(conn->flags & CONN_CLOSING) && !(head->flags & OP_MUTED)) {
+    if (head->flags & OP_CHECK) {
+        multi_decided(conn, head);
+    } else if (group->parts[0]->outcome & OP_SKIPPED) {
+        head->outcome |= OP_SKIPPED;
+    } else if (!(conn->flags & CONN_CLOSING) && !(head->flags & OP_MUTED)) {
         conn->out.resp = head->resp;
         group_reply(group, &conn->out);
     } else {
@@ -743,7 +762,7 @@ bool route_finish(struct conn *conn, struct op *op)
         return true;
     }
     if (op->flags & OP_BARRIER) {
-        if (!(op->flags & OP_DONE)) {
+        if (!((op->flags & OP_DONE) || (op->outcome & OP_SKIPPED))) {
             if (!(op->flags & OP_STARTED) && !(conn->flags & CONN_BARRIER_LISTED)) {
                 conn->flags |= CONN_BARRIER_LISTED;
                 conn->barrier_next = s->barriers;
@@ -751,8 +770,10 @@ bool route_finish(struct conn *conn, struct op *op)
             }
             return false;
         }
-        conn->flags &= ~(uint32_t)CONN_STALLED;
-        conn_make_ready(conn);
+        if (--conn->barrier_ops == 0) {
+            conn->flags &= ~(uint32_t)CONN_STALLED;
+            conn_make_ready(conn);
+        }
     } else if (!(op->run->flags & RUN_DONE)) {
         return false;
     }

@@ -313,6 +313,7 @@ static void give_back(struct shard *s)
     slowlog_free(s->slowlog);
     latency_free(s->latency);
     lookup_free(&s->conn_ids);
+    lookup_free(&s->watched);
     reply_pool_drain();
 #endif
     (void)s;

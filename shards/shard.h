@@ -65,6 +65,7 @@ struct shard {
     struct monitor_line *monitor_lines; /* not shown yet, in their order */
     struct conn *barriers;           /* connections whose barrier command may run */
     struct op *executing;          /* the op that runs now, NULL: none (exec_op) */
+    struct lookup watched;         /* watch.h: keys of this shard that transactions watch */
     uint32_t interests;            /* who waits for changes of keys here (touch.h) */
     struct op *barrier_op;         /* the barrier command running now (broadcast.c) */
     bool broadcasting;             /* it has begun a broadcast */
