@@ -153,6 +153,26 @@ struct hash_fields *hash_fields_new(void)
     return f;
 }
 
+static void *item_clone(void *item, void *ctx)
+{
+    const size_t bytes = item_bytes(item);
+    void *clone = bytes <= SLAB_MAX_BYTES ? slab_alloc(bytes) : mem_alloc(bytes);
+    return memcpy(clone, item, bytes);
+}
+
+struct hash_fields *hash_fields_copy(const struct hash_fields *f)
+{
+    struct hash_fields *copy = slab_alloc(sizeof *copy);
+    *copy = *f;
+    table_init(&copy->table);
+    table_clone(&copy->table, &f->table, item_clone, NULL);
+    if (f->bounds_) {
+        copy->bounds_ = mem_alloc(sizeof *f->bounds_ << f->region_bits_);
+        memcpy(copy->bounds_, f->bounds_, sizeof *f->bounds_ << f->region_bits_);
+    }
+    return copy;
+}
+
 static void visit_free(void *item, void *ctx)
 {
     item_free(item);

@@ -109,6 +109,7 @@ static inline struct hash_item *hash_fields_find(const struct hash_fields *f, ui
 }
 
 struct hash_fields *hash_fields_new(void);
+struct hash_fields *hash_fields_copy(const struct hash_fields *f);
 void hash_fields_free(struct hash_fields *f);
 /* Frees about budget items; true when f is gone. Once begun, nothing else may be done with f. */
 bool hash_fields_free_slice(struct hash_fields *f, size_t budget);

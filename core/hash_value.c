@@ -45,8 +45,7 @@ struct hash_value hash_value_copy(const struct hash_value *h)
 {
     struct hash_value copy = {.encoding = h->encoding};
     if (h->encoding == ENC_TABLE) {
-        copy.object = hash_fields_new();
-        hash_value_each(h, HASH_SEE_ALL, visit_copy, copy.object);
+        copy.object = hash_fields_copy(h->object);
     } else {
         copy.object = listpack_copy(h->object);
     }

@@ -272,17 +272,28 @@ void keyspace__take(struct keyspace *ks, int db, uint16_t slot_number, uint64_t 
     }
 }
 
+static void object_release(struct keyspace *ks, enum value_type type, enum value_encoding enc,
+                           void *object)
+{
+    const struct value_ops *ops = entry_value_ops(type, enc);
+    if (ops->free_slice && ops->free_effort(object) > VALUE_FREE_AT_ONCE) {
+        keyspace__free_later(ks, type, enc, object);
+    } else {
+        ops->free(object);
+    }
+}
+
 static void value_release(struct keyspace *ks, struct entry *e)
 {
     if (e->encoding >= ENC_BLOB) {
-        const struct value_ops *ops = entry_value_ops(e->type, e->encoding);
-        void *object = entry_object(e);
-        if (ops->free_slice && ops->free_effort(object) > VALUE_FREE_AT_ONCE) {
-            keyspace__free_later(ks, e->type, e->encoding, object);
-        } else {
-            ops->free(object);
-        }
+        object_release(ks, e->type, e->encoding, entry_object(e));
     }
+}
+
+void key_release(struct call *c, const struct key *k, enum value_type type,
+                 enum value_encoding enc, void *object)
+{
+    object_release(call_keyspace(c, k), type, enc, object);
 }
 
 void keyspace__free_entry(struct keyspace *ks, struct entry *e)

@@ -172,6 +172,10 @@ struct entry *key_set_expiry(struct call *c, const struct key *k, struct entry *
 struct entry *key_clear_expiry(struct call *c, const struct key *k, struct entry *e);
 /* Deletes the key; its value is freed at once when small, else in slices. */
 void key_delete(struct call *c, const struct key *k, struct entry *e);
+/* Frees a value that belongs to no key (any more), at once when it is small, else in slices; k is
+ * the key that it belonged to. */
+void key_release(struct call *c, const struct key *k, enum value_type type,
+                 enum value_encoding enc, void *object);
 /* A collection takes another encoding in place, or another address: its object has been replaced
  * by the caller. Same entry, nothing freed. */
 void key_convert(struct call *c, const struct key *k, struct entry *e, enum value_encoding enc,

@@ -280,6 +280,11 @@ void set_expect(struct set *s, size_t count, const struct settings *settings)
     }
 }
 
+static void *member_clone(void *item, void *ctx)
+{
+    return member_new(ctx, member_slice(item));
+}
+
 struct set set_copy(const struct set *s)
 {
     if (s->encoding == ENC_INTSET) {
@@ -289,14 +294,7 @@ struct set set_copy(const struct set *s)
         return (struct set){ENC_LISTPACK, listpack_copy(s->object)};
     }
     struct members *t = members_new();
-    struct set_iter it;
-    struct set_member m;
-    set_iter_init(&it, s);
-    while (set_next(&it, &m)) {
-        const uint64_t hash = hash_of(&m);
-        table_insert(&t->table, &members_type, hash, member_new(t, set_member_bytes(&m)));
-    }
-    set_iter_end(&it);
+    table_clone(&t->table, &members_of(s)->table, member_clone, t);
     return (struct set){ENC_TABLE, t};
 }
 

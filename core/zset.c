@@ -148,14 +148,7 @@ struct zset zset_copy(const struct zset *z)
     if (z->encoding == ENC_LISTPACK) {
         return (struct zset){ENC_LISTPACK, listpack_copy(z->object)};
     }
-    struct zset_tree *t = zset_tree_new();
-    struct zset_cursor at;
-    for (const struct zset_member *m = zset_tree_seek(tree_of(z), 0, &at); m;
-         m = zset_tree_next(&at)) {
-        struct slice name = zset_member_name(m);
-        zset_tree_add(t, hash_of(name), name, m->score);
-    }
-    return (struct zset){ENC_TREE, t};
+    return (struct zset){ENC_TREE, zset_tree_copy(tree_of(z))};
 }
 
 void zset_free(struct zset *z)

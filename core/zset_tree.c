@@ -946,6 +946,69 @@ struct zset_tree *zset_tree_new(void)
     return t;
 }
 
+/* --- copying: the table as it is, with the old members; then node by node, each member's copy taking
+ * the old one's place in the new table --- */
+
+static void *same_item(void *item, void *ctx)
+{
+    return item;
+}
+
+static struct leaf *leaf_clone(struct zset_tree *t, const struct leaf *l)
+{
+    struct leaf *to = leaf_new(t, l->bytes);
+    uint64_t hashes[LEAF_MAX];
+    memcpy(to, l, l->bytes);
+    for (uint32_t i = 0; i < l->count; i++) {
+        table__touch(leaf_get(l, i));
+    }
+    for (uint32_t i = 0; i < l->count; i++) {
+        hashes[i] = member_hash(leaf_get(l, i));
+        table_prefetch_bucket(&t->members, hashes[i]);
+    }
+    for (uint32_t i = 0; i < l->count; i++) {
+        const struct zset_member *m = leaf_get(l, i);
+        struct zset_member *copy = member_new(t, zset_member_name(m), m->score);
+        table_replace(&t->members, hashes[i], m, copy);
+        leaf_put(to, i, copy);
+    }
+    return to;
+}
+
+/* The copy of a node and all below it; *first becomes its first member. At most ZSET_DEPTH_MAX
+ * deep. */
+static void *node_clone(struct zset_tree *t, const void *node, uint32_t height,
+                        const struct zset_member **first)
+{
+    if (height == 0) {
+        struct leaf *l = leaf_clone(t, node);
+        *first = leaf_get(l, 0);
+        return l;
+    }
+    const struct inner *n = node;
+    struct inner *to = inner_new(t, n->cap);
+    to->count = n->count;
+    inner_copy(to, 0, n, 0, n->count);
+    for (uint32_t i = 0; i < n->count; i++) {
+        children(to)[i] = node_clone(t, children(n)[i], height - 1, &firsts(to)[i]);
+    }
+    *first = firsts(to)[0];
+    return to;
+}
+
+struct zset_tree *zset_tree_copy(const struct zset_tree *t)
+{
+    struct zset_tree *to = zset_tree_new();
+    const struct zset_member *first;
+    table_clone(&to->members, &t->members, same_item, NULL);
+    if (t->root_) {
+        to->root_ = node_clone(to, t->root_, t->height_, &first);
+    }
+    to->height_ = t->height_;
+    to->count = t->count;
+    return to;
+}
+
 static void free_visited(void *item, void *ctx)
 {
     member_free(ctx, item);

@@ -92,6 +92,7 @@ static inline int zset_compare_names(struct slice a, struct slice b)
 }
 
 struct zset_tree *zset_tree_new(void);
+struct zset_tree *zset_tree_copy(const struct zset_tree *t);
 void zset_tree_free(struct zset_tree *t);
 /* Frees about budget members or leaves; true when all is gone, t included. */
 bool zset_tree_free_slice(struct zset_tree *t, size_t budget);
