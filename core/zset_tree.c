@@ -872,11 +872,27 @@ static void remove_run(struct zset_tree *t, struct zset_cursor *at, uint32_t n)
     }
 }
 
-static void forget_member(struct zset_tree *t, struct zset_member *m)
+static void forget_member(struct zset_tree *t, struct zset_member *m, uint64_t hash)
 {
-    bool found = table_remove(&t->members, &member_type, member_hash(m), m);
+    bool found = table_remove(&t->members, &member_type, hash, m);
     assert(found);
     member_free(t, m);
+}
+
+/* Members of one leaf: each is a miss or two, which overlap. */
+static void forget_members(struct zset_tree *t, struct zset_member *const *gone, uint32_t n)
+{
+    uint64_t hashes[LEAF_MAX];
+    for (uint32_t i = 0; i < n; i++) {
+        table__touch(gone[i]);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        hashes[i] = member_hash(gone[i]);
+        table_prefetch_bucket(&t->members, hashes[i]);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        forget_member(t, gone[i], hashes[i]);
+    }
 }
 
 void zset_tree_remove(struct zset_tree *t, struct zset_member *m)
@@ -885,7 +901,7 @@ void zset_tree_remove(struct zset_tree *t, struct zset_member *m)
     locate(t, m, &at);
     assert(leaf_get(at.step[at.height].node, at.step[at.height].at) == m);
     remove_run(t, &at, 1);
-    forget_member(t, m);
+    forget_member(t, m, member_hash(m));
 }
 
 void zset_tree_remove_ranks(struct zset_tree *t, uint64_t from, uint64_t n)
@@ -902,9 +918,7 @@ void zset_tree_remove_ranks(struct zset_tree *t, uint64_t from, uint64_t n)
             gone[j] = leaf_get(l, i + j);
         }
         remove_run(t, &at, run);
-        for (uint32_t j = 0; j < run; j++) {
-            forget_member(t, gone[j]);
-        }
+        forget_members(t, gone, run);
         n -= run;
     }
 }
