@@ -159,6 +159,8 @@ struct command {
     enum command_apart apart;
     struct key_spec keys[COMMAND_KEY_SPECS_MAX]; /* ended by begin == KEY_BEGIN_NONE */
     command_find_keys *find_keys;
+    int member;            /* argument that names a member or field of the first key's value (<0: from
+                              the end), so that it can be loaded early; 0: none */
     const struct command *subcommands; /* ended by name == NULL */
 
     /* documentation, for COMMAND DOCS */

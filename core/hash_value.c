@@ -459,6 +459,11 @@ static int64_t table_expire_min(const void *object)
     return ((const struct hash_fields *)object)->expire_min_ms;
 }
 
+static const struct table *table_members(const void *object)
+{
+    return &((const struct hash_fields *)object)->table;
+}
+
 static void free_listpack(void *object)
 {
     listpack_free(object);
@@ -548,4 +553,5 @@ const struct value_ops hash_table_ops = {
     .bytes = table_memory,
     .digest = digest_table,
     .expire_min_ms = table_expire_min,
+    .members = table_members,
 };

@@ -767,3 +767,14 @@ void keyspace_prefetch_entry(const struct keyspace *ks, int db, const struct key
         table_prefetch_item(&slots[k->slot].table, k->hash);
     }
 }
+
+const struct table *keyspace_members(const struct keyspace *ks, int db, const struct key *k)
+{
+    const struct entry *e = find(ks, db, k);
+    if (!e || e->encoding <= ENC_BLOB) {
+        return NULL;
+    }
+    const struct value_ops *ops = entry_value_ops(e->type, e->encoding);
+    const struct table *members = ops->members ? ops->members(entry_object(e)) : NULL;
+    return members && members->depth_ > 0 ? members : NULL;
+}

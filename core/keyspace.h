@@ -232,6 +232,9 @@ struct entry *keyspace_random(struct keyspace *ks, int db);
 void keyspace_prefetch_table(const struct keyspace *ks, int db, const struct key *k); /* slot header */
 void keyspace_prefetch_bucket(const struct keyspace *ks, int db, const struct key *k);
 void keyspace_prefetch_entry(const struct keyspace *ks, int db, const struct key *k);
+/* The table of a large value's members, if the key has one whose buckets are not in the cache
+ * anyway, else NULL; good until something changes. */
+const struct table *keyspace_members(const struct keyspace *ks, int db, const struct key *k);
 
 /* --- background slice. may_touch says whether the owner has the slot (not lent); deadline by the
  * monotonic clock. --- */

@@ -685,6 +685,11 @@ static void digest_members(const void *object, uint8_t digest[20])
     set_digest(ENC_TABLE, object, digest);
 }
 
+static const struct table *members_table(const void *object)
+{
+    return &((const struct members *)object)->table;
+}
+
 const struct value_ops set__intset_ops = {
     .free = free_intset,
     .bytes = intset_block_bytes,
@@ -703,4 +708,5 @@ const struct value_ops set__table_ops = {
     .free_effort = members_effort,
     .bytes = members_bytes,
     .digest = digest_members,
+    .members = members_table,
 };

@@ -522,10 +522,16 @@ static void tree_value_digest(const void *object, uint8_t digest[SHA1_BYTES])
     digest_all(&z, digest);
 }
 
+static const struct table *tree_value_members(const void *object)
+{
+    return &((const struct zset_tree *)object)->members;
+}
+
 const struct value_ops zset_tree_ops = {
     .free = tree_value_free,
     .free_slice = tree_value_free_slice,
     .free_effort = tree_value_effort,
     .bytes = tree_value_bytes,
     .digest = tree_value_digest,
+    .members = tree_value_members,
 };
