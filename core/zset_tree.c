@@ -468,6 +468,23 @@ struct zset_member *zset_tree_prev(struct zset_cursor *at)
     return cross(at, true);
 }
 
+uint32_t zset_tree_run(struct zset_cursor *at, const struct zset_member **out, uint32_t max)
+{
+    const struct leaf *l = at->step[at->height].node;
+    const uint32_t i = at->step[at->height].at, left = l->count - i;
+    const uint32_t n = left < max ? left : max;
+    for (uint32_t j = 0; j < n; j++) {
+        out[j] = leaf_get(l, i + j);
+        table__touch(out[j]);
+    }
+    if (n < left) {
+        at->step[at->height].at = i + n;
+    } else {
+        cross(at, false);
+    }
+    return n;
+}
+
 /* --- repairing the way up --- */
 
 /* A node on the way has a new address. */
