@@ -28,8 +28,9 @@ class Canvas:
         if subtitle:
             self.text(16, 45, subtitle, fill='#666666')
 
-    def text(self, x, y, words, size=12, anchor='start', fill=TEXT, weight='normal', turn=0):
+    def text(self, x, y, words, size=12, anchor='start', fill=TEXT, weight='normal', turn=0, halo=False):
         turned = f' transform="rotate({turn} {x:.1f} {y:.1f})"' if turn else ''
+        turned += ' stroke="white" stroke-width="3" paint-order="stroke"' if halo else ''
         self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{fill}" '
                           f'font-weight="{weight}"{turned}>{escape(str(words))}</text>')
 
@@ -92,39 +93,52 @@ def plain(v):
     return f'{v:,.0f}' if v >= 10 or v == int(v) else f'{v:g}'
 
 
-def _bars(title, subtitle, rows, names, limit_words, axis_words, log=False, limit=None):
-    """Horizontal bars: rows of (label, {name: (value, words)}, target). A row's bars stand together."""
-    bar, gap, left, right, top = 14, 12, 300, 130, 100
-    height = top + sum(bar * len([n for n in names if n in v]) + gap for _, v, _ in rows) + 40
-    c = Canvas(960, height, title, subtitle)
-    high = max([v[0] for _, values, _ in rows for v in values.values()] + [t for *_, t in rows if t] + [limit or 0])
-    low = min([v[0] for _, values, _ in rows for v in values.values()] + [limit or high]) / 2 if log else 0
-    x = Axis(max(low, 1e-3) if log else 0, high * (1.5 if log else 1.05), left, 960 - right, log)
-    place = 16
+def _legend_row(c, names, more):
+    """Above the bars: who has which colour, and what the mark means."""
+    at = 16
     for n in names:
-        c.box(place, 59, 12, 10, colour(n, names))
-        c.text(place + 17, 68, report.title(n))
-        place += 34 + 7 * len(report.title(n))
-    if limit_words:
-        c.line(place + 6, 57, place + 6, 71, TARGET, 2)
-        c.text(place + 14, 68, limit_words)
+        c.box(at, 59, 12, 10, colour(n, names))
+        c.text(at + 17, 68, report.title(n))
+        at += 34 + 7 * len(report.title(n))
+    if more:
+        c.line(at + 6, 57, at + 6, 71, TARGET, 2)
+        c.text(at + 14, 68, more)
+
+
+BAR, GAP = 14, 12
+
+
+def _bars(title, subtitle, rows, names, mark_words, axis_words, log=False, cap=None):
+    """Horizontal bars: rows of (label, {name: (value, words)}, target). A row's bars stand together. What
+    is beyond cap is cut there and says so."""
+    values = [v[0] for _, of, _ in rows for v in of.values()] + [t for *_, t in rows if t]
+    high, low = min(max(values), cap or max(values)), max(min(values), 1e-3)
+    left, top, width = 30 + 6.6 * max(len(label) for label, *_ in rows), 100, 960
+    height = top + sum(BAR * len(of) + GAP for _, of, _ in rows) + 40
+    c = Canvas(width, height, title, subtitle)
+    x = Axis(low / 2 if log else 0, high * (1.5 if log else 1.05), left, width - 110, log)
+    _legend_row(c, names, mark_words)
     for tick in x.ticks():
         c.line(x.at(tick), top - 8, x.at(tick), height - 34)
         c.text(x.at(tick), height - 18, plain(tick), anchor='middle', size=11)
-    c.text((left + 960 - right) / 2, height - 4, axis_words, anchor='middle', size=11, fill='#666666')
+    c.text((left + width - 110) / 2, height - 4, axis_words, anchor='middle', size=11, fill='#666666')
     y = top
-    for label, values, target in rows:
-        here = [n for n in names if n in values]
-        c.text(left - 8, y + bar * len(here) / 2 + 4, label, anchor='end')
+    for label, of, target in rows:
+        here = [n for n in names if n in of]
+        c.text(left - 8, y + BAR * len(here) / 2 + 3, label, anchor='end')
         for i, n in enumerate(here):
-            value, words = values[n]
-            c.box(left, y + bar * i, x.at(value) - left, bar - 2, colour(n, names))
-            c.text(x.at(value) + 5, y + bar * i + 10, words, size=11)
-        mark = target or limit
-        if mark:
-            c.line(x.at(mark), y - 3, x.at(mark), y + bar * len(here) + 1, TARGET, 2)
-        y += bar * len(here) + gap
+            c.box(left, y + BAR * i, x.at(min(of[n][0], high)) - left, BAR - 2, colour(n, names))
+        if target:
+            c.line(x.at(target), y - 3, x.at(target), y + BAR * len(here) + 1, TARGET, 2)
+        for i, n in enumerate(here):
+            value, words = of[n]
+            words = f'… {words}' if value > high else words
+            c.text(x.at(min(value, high)) + 5, y + BAR * i + 10, words, size=11, halo=True)
+        y += BAR * len(here) + GAP
     return c.svg()
+
+
+CPU_CAP = 2.5  # × redis-server: beyond that a bar is cut, or it would leave no room for the others
 
 
 def cpu(result):
@@ -137,7 +151,7 @@ def cpu(result):
         values = {n: (report.ratio(s, base), f'{s.median:.2f} µs') for n, s in cost.items() if s}
         rows.append((w.label, values, w.target))
     return rows and _bars('Server CPU time per request', 'relative to redis-server: shorter is cheaper; µs beside the bars',
-                          rows, names, 'target for Ashlar, 1 shard', '× redis-server')
+                          rows, names, 'target for Ashlar, 1 shard', '× redis-server', cap=CPU_CAP)
 
 
 def memory(result):
@@ -156,10 +170,9 @@ def stalls(result):
         for n, s in by_server.items():
             worst = max(s['get']['max'], s['ping']['max']) / 1000
             values[n] = (worst, f'{report.milliseconds(worst * 1000)} ms')
-        rows.append((label, values, None))
-    limit = workloads.STALL_TARGET_US / 1000
+        rows.append((label, values, workloads.STALL_TARGET_US / 1000))
     return rows and _bars('Longest wait of others', 'PING or GET on the same shard while it happens; logarithmic', rows,
-                          names, 'target', 'milliseconds', log=True, limit=limit)
+                          names, 'target', 'milliseconds', log=True)
 
 
 def _frame(c, x, y, x_words, y_words, x_ticks=None, y_ticks=None):

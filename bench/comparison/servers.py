@@ -156,7 +156,7 @@ class Server:
 
     def _wait_ready(self):
         end = time.monotonic() + START_SECONDS
-        hello = b'version\r\n' if self.protocol == 'memcached' else b'PING\r\n'
+        hello = b'version\r\n' if self.protocol == 'memcached' else encode(b'PING')
         while time.monotonic() < end and self.process.poll() is None:
             try:
                 with socket.create_connection(('127.0.0.1', self.port), 2) as s:
@@ -167,7 +167,7 @@ class Server:
                 pass
             time.sleep(0.02)
         with open(self.log_path, errors='replace') as f:
-            raise ServerError(f'{self.name} did not start: {f.read()[-500:]}')
+            raise ServerError(f'{self.name} did not start: {" ".join(f.read().split())[-500:]}')
 
     def alive(self):
         return self.process.poll() is None

@@ -19,6 +19,8 @@ from .sections import Running
 INTERVAL_US = 500
 CALM_BUSY = 0.25        # the probe alone keeps a server less busy than this
 CALM_SECONDS_MAX = 120
+EXPIRY_SECONDS_MAX = 60
+SLACK_BYTES = 1 << 20     # buffers and tables that an empty server keeps
 MEMBERS_PER_COMMAND = 100
 IDLE_SECONDS = 1.0
 
@@ -185,12 +187,12 @@ def _deadline(ctx, server, size):
 
         def wait():
             found = {}
-            while time.time() < deadline_ms / 1000 + CALM_SECONDS_MAX and len(found) < 2:
+            while time.time() < deadline_ms / 1000 + EXPIRY_SECONDS_MAX and len(found) < 2:
                 late = time.time() - deadline_ms / 1000
                 if late > 0:
                     if 'gone_seconds' not in found and c.command('DBSIZE') <= 1:
                         found['gone_seconds'] = late
-                    if 'free_seconds' not in found and _used(c) < empty + (full - empty) * 0.05:
+                    if 'free_seconds' not in found and _used(c) < empty + max((full - empty) // 20, SLACK_BYTES):
                         found['free_seconds'] = late
                 time.sleep(0.01)
             return found
