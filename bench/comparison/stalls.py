@@ -170,7 +170,7 @@ def _growth(ctx, server, size_from, size_to):
         c.command('SET', n['probe'], 'value')
     server.load(keys(0, size_from))
     with Probe(ctx.generators.probe, server.port, n['probe']) as probe:
-        _add(ctx, server, None, size_to, probe.measure('growth', lambda: server.load(keys(size_from, size_to), batch=8)))
+        _add(ctx, server, None, size_to, probe.measure('growth', lambda: server.load(keys(size_from, size_to), batch=16)))
 
 
 def _deadline(ctx, server, size):
