@@ -66,12 +66,18 @@ typedef void keyspace_event_hook(struct keyspace *ks, int db, unsigned class, co
 typedef void keyspace_modified_hook(struct keyspace *ks, int db, const struct key *k);
 /* The key has expired and is about to be deleted, by access or by the active cycle: journal. */
 typedef void keyspace_expired_hook(struct keyspace *ks, int db, const struct key *k);
+/* A database (-1: all) is about to be emptied; databases a and b are about to be swapped. */
+typedef void keyspace_flushing_hook(struct keyspace *ks, int db);
+typedef void keyspace_swapping_hook(struct keyspace *ks, int a, int b);
 
 struct keyspace_hooks {
     keyspace_event_hook *event;
     keyspace_modified_hook *modified;
     keyspace_expired_hook *expired;
-    void *ctx;
+    keyspace_flushing_hook *flushing;
+    keyspace_swapping_hook *swapping;
+    void *ctx;    /* the owner's */
+    void *record; /* while lent: where the borrower notes for the owner what it changed */
 };
 
 struct keyspace {
