@@ -8,7 +8,7 @@
  * request (no coordinated omission).
  *
  *   stdin   "window NAME"  ends the window that runs, prints it, begins another under this name
- *   stdout  {"window": …, "requests": …, "ping": {…}, "get": {…}, "late": {…}}   one line per window
+ *   stdout  {"window": …, "requests": …, "ping": {…}, "get": {…}, "late": {…}}   one line each
  *
  * "late" is how late the probe itself was in sending: what of a latency is the probe's own fault.
  * It asks for real-time scheduling, because on a machine with two cores it shares one with whoever
@@ -93,8 +93,8 @@ static void samples_print(const char *name, struct samples *s)
         size_t at = (size_t)((double)s->count * q[i] / 100);
         v[i] = (double)s->us[at < s->count ? at : s->count - 1];
     }
-    printf(", \"%s\": {\"p50\": %.1f, \"p99\": %.1f, \"p99.9\": %.1f, \"max\": %.1f}", name, v[0], v[1],
-           v[2], v[3]);
+    printf(", \"%s\": {\"p50\": %.1f, \"p99\": %.1f, \"p99.9\": %.1f, \"max\": %.1f}", name, v[0],
+           v[1], v[2], v[3]);
     s->count = 0;
 }
 
@@ -184,7 +184,8 @@ static void window_end(void)
     }
     double seconds = (now_ns() - window_from_ns) / 1e9;
     drain();
-    printf("{\"window\": \"%s\", \"seconds\": %.3f, \"requests\": %zu, \"skipped\": %llu, \"realtime\": %s",
+    printf("{\"window\": \"%s\", \"seconds\": %.3f, \"requests\": %zu, \"skipped\": %llu, "
+           "\"realtime\": %s",
            window, seconds, ping.count + get.count, (unsigned long long)flight.skipped,
            realtime ? "true" : "false");
     samples_print("ping", &ping);
@@ -237,8 +238,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: probe PORT INTERVAL_US KEY    (at least 10 us)\n");
         return 2;
     }
-    get_request_len = (size_t)snprintf(get_request, sizeof get_request,
-                                       "*2\r\n$3\r\nGET\r\n$%zu\r\n%s\r\n", strlen(argv[3]), argv[3]);
+    get_request_len =
+        (size_t)snprintf(get_request, sizeof get_request, "*2\r\n$3\r\nGET\r\n$%zu\r\n%s\r\n",
+                         strlen(argv[3]), argv[3]);
     server = connect_to(argv[1]);
     prctl(PR_SET_TIMERSLACK, 1);
     realtime = sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1}) == 0;
@@ -264,7 +266,8 @@ int main(int argc, char **argv)
                 window_end();
                 return 0;
             }
-            due_ns = due_ns > now_ns() ? due_ns : now_ns(); /* draining was no fault of the server's */
+            now = now_ns();
+            due_ns = due_ns > now ? due_ns : now; /* draining was no fault of the server's */
         }
     }
 }

@@ -252,9 +252,10 @@ static void print_result(double seconds, double cpu_us)
     for (uint64_t i = 0; i < run.samples; i++) {
         sum += (double)run.latency_us[i];
     }
-    printf("{\"tool\": \"pump\", \"runs\": [{\"name\": \"template\", \"requests\": %llu, \"errors\": "
-           "%llu, \"seconds\": %.6f, \"rps\": %.1f, \"bytes_in\": %llu, \"bytes_out\": %llu, "
-           "\"client_cpu_us_per_request\": %.4f, \"latency_us\": {\"min\": %.1f, \"mean\": %.1f, ",
+    printf("{\"tool\": \"pump\", \"runs\": [{\"name\": \"template\", \"requests\": %llu, "
+           "\"errors\": %llu, \"seconds\": %.6f, \"rps\": %.1f, \"bytes_in\": %llu, "
+           "\"bytes_out\": %llu, \"client_cpu_us_per_request\": %.4f, "
+           "\"latency_us\": {\"min\": %.1f, \"mean\": %.1f, ",
            (unsigned long long)run.done, (unsigned long long)run.errors, seconds,
            (double)run.done / seconds, (unsigned long long)run.bytes_in,
            (unsigned long long)run.bytes_out, cpu_us / (double)run.done, percentile(0),

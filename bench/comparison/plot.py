@@ -150,16 +150,17 @@ def cpu(result):
             continue
         values = {n: (report.ratio(s, base), f'{s.median:.2f} µs') for n, s in cost.items() if s}
         rows.append((w.label, values, w.target))
-    return rows and _bars('Server CPU time per request', 'relative to redis-server: shorter is cheaper; µs beside the bars',
-                          rows, names, 'target for Ashlar, 1 shard', '× redis-server', cap=CPU_CAP)
+    return rows and _bars('Server CPU time per request',
+                          'relative to redis-server: shorter is cheaper; µs beside the bars', rows, names,
+                          'target for Ashlar, 1 shard', '× redis-server', cap=CPU_CAP)
 
 
 def memory(result):
     names = report.measured(result, 'memory')
     rows = [(f'{shape.label}', {n: (s.median, f'{s.median:.1f}') for n, s in cost.items() if s}, shape.target)
             for shape, cost in report.memory_rows(result)]
-    return rows and _bars('Memory', 'growth of the resident set, bytes per key, container, member, field or entry', rows,
-                          names, 'target for Ashlar', 'bytes')
+    return rows and _bars('Memory', 'growth of the resident set, bytes per key, container, member, field or entry',
+                          rows, names, 'target for Ashlar', 'bytes')
 
 
 def stalls(result):

@@ -123,8 +123,8 @@ def _speed(result):
         rows.append(row + [number(w.target) if w.target else NOTHING,
                            verdict_text(reached(ratio(cpu.get(OURS), cpu.get(BASE)), w.target))])
     out += grid(rows)
-    out += ['<details><summary>Throughput and latency of the same runs (closed loop; ratios within one run only)</summary>',
-            '']
+    out += ['<details><summary>Throughput and latency of the same runs (closed loop; ratios within one run only)'
+            '</summary>', '']
     rows = [['workload'] + [f'{title(n)}: requests/s, p50 / p99 ms' for n in names]]
     samples = result['speed']
     for w, _ in speed_rows(result):
@@ -185,8 +185,8 @@ def _routing(result):
     table.append(['target ×, pipelined'] + [number(workloads.ROUTING_TARGET.get(n)) for n in counts])
     table.append(['target ×, no pipeline'] + [number(workloads.ROUTING_TARGET_UNPIPELINED.get(n)) for n in counts])
     return ['## Cost of routing', '',
-            'Server CPU time per request, µs, by number of shards, all of them on one core (oversubscription is in it), '
-            'and × one shard. Bold: above the target.', ''] + grid(table)
+            'Server CPU time per request, µs, by number of shards, all of them on one core (oversubscription is in '
+            'it), and × one shard. Bold: above the target.', ''] + grid(table)
 
 
 # --- memory ---
@@ -214,7 +214,8 @@ def _memory(result):
     for (shape, cost), verdict in zip(memory_rows(result), memory_verdicts(result)):
         rows.append([shape.label, shape.unit] + [number(cost[n] and cost[n].median, 1) for n in names]
                     + [shape.target, verdict_text(verdict.reached)])
-    return ['## Memory', '', 'Growth of the resident set, bytes for each unit, keys and values included.', ''] + grid(rows)
+    return ['## Memory', '', 'Growth of the resident set, bytes for each unit, keys and values included.', '',
+            *grid(rows)]
 
 
 # --- latency ---
@@ -243,8 +244,8 @@ def _latency(result):
     base = result.get('latency_base')
     out = ['## Latency over rate', '',
            'GET of random keys in an open loop: requests are due by the clock, and latency counts from the moment at '
-           'which each was due. ' + (f'Rates are shares of the {base["rps"]:,.0f}/s that {title(base["server"])} reached in '
-                                     'a closed loop. ' if base else '')
+           'which each was due. ' + (f'Rates are shares of the {base["rps"]:,.0f}/s that {title(base["server"])} '
+                                     'reached in a closed loop. ' if base else '')
            + 'p50 / p99 / p99.9, ms; in brackets what was reached where it was less than 98 % of the rate.', '']
     rows = [['requests/s'] + [title(n) for n in names]]
     for rate in sorted({p[0] for v in points.values() for p in v}):
@@ -297,9 +298,9 @@ def stall_verdicts(result):
 def _stalls(result):
     names = measured(result, 'stalls')
     out = ['## Stalls', '',
-           'How long others wait: PING and GET of a key on the shard concerned, 2,000 a second by the clock, latencies from the '
-           f'moment at which each was due. Ashlar with two shards on one core. Target: nobody waits longer than '
-           f'{workloads.STALL_TARGET_US / 1000:.0f} ms. What stands after "took" is the command itself.', '']
+           'How long others wait: PING and GET of a key on the shard concerned, 2,000 a second by the clock, '
+           'latencies from the moment at which each was due. Ashlar with two shards on one core. Target: nobody '
+           f'waits longer than {workloads.STALL_TARGET_US / 1000:.0f} ms. What stands after "took" is the command itself.', '']
     rows = [['what happens'] + [f'{title(n)}: worst GET, worst PING, p99.9 GET, ms' for n in names] + ['']]
     for label, by_server in stall_rows(result):
         row = [label]
@@ -311,7 +312,8 @@ def _stalls(result):
                 if 'command_seconds' in s:
                     text += f' (took {milliseconds(s["command_seconds"] * 1e6)})'
                 if s['event'] == 'deadline':
-                    text += f' (gone after {number(s.get("gone_seconds"))} s, memory after {number(s.get("free_seconds"))} s)'
+                    text += (f' (gone after {number(s.get("gone_seconds"))} s, '
+                             f'memory after {number(s.get("free_seconds"))} s)')
                 if s.get('left'):
                     text += f' ({s["left"]} left)'
             row.append(text)
@@ -324,8 +326,8 @@ def _stalls(result):
         worst = max(max(s['get']['max'], s['ping']['max']) for s in idle)
         late = stat([s['late']['max'] for s in result['stalls']])
         realtime = all(s['realtime'] for s in result['stalls'])
-        out += [f'While nothing happened, the longest wait was {milliseconds(worst)} ms: no figure above means anything below '
-                f'that. The probe itself was late by at most {milliseconds(late.median)} ms (median over the windows; '
+        out += [f'While nothing happened, the longest wait was {milliseconds(worst)} ms: no figure above means anything '
+                f'below that. The probe itself was late by at most {milliseconds(late.median)} ms (median over the windows; '
                 f'{"real-time" if realtime else "without real-time"} scheduling).', '']
     return out
 

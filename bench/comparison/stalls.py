@@ -170,7 +170,8 @@ def _growth(ctx, server, size_from, size_to):
         c.command('SET', n['probe'], 'value')
     server.load(keys(0, size_from))
     with Probe(ctx.generators.probe, server.port, n['probe']) as probe:
-        _add(ctx, server, None, size_to, probe.measure('growth', lambda: server.load(keys(size_from, size_to), batch=16)))
+        grow = probe.measure('growth', lambda: server.load(keys(size_from, size_to), batch=16))
+        _add(ctx, server, None, size_to, grow)
 
 
 def _deadline(ctx, server, size):
@@ -215,8 +216,8 @@ def stalls(ctx, definitions):
         ctx.report.setdefault('problems', []).append('stalls: bench/probe has not been built')
         return
     o = ctx.options
-    parts = [lambda s, kind=kind: _big_value(ctx, s, kind, o.stall_members, ['build', 'copy', 'rename', 'del', 'expire'])
-             for kind in ('set', 'zset', 'hash')]
+    everything = ['build', 'copy', 'rename', 'del', 'expire']
+    parts = [lambda s, kind=kind: _big_value(ctx, s, kind, o.stall_members, everything) for kind in BUILD]
     parts.append(lambda s: _big_value(ctx, s, 'hash', o.stall_members // 10, ['build', 'del']))
     parts.append(lambda s: _growth(ctx, s, o.growth_to // 16, o.growth_to))
     parts.append(lambda s: _deadline(ctx, s, o.expire_keys))

@@ -68,8 +68,8 @@ SPEED = [
         kind='publish', subscribers=100),
     row('brpop-1', 'BRPOP hand-over (BRPOP and LPUSH)', 1, 40, None, None, kind='handover'),
 ]
-QUICK_SPEED = ['get-1', 'set-1', 'get-16', 'set-16', 'get-64', 'mset10-16', 'mget10-16', 'hset-16', 'zadd-16', 'zrange-16',
-               'xadd-16', 'eval-16', 'exec-16', 'publish1-16', 'brpop-1']
+QUICK_SPEED = ['get-1', 'set-1', 'get-16', 'set-16', 'get-64', 'mset10-16', 'mget10-16', 'hset-16', 'zadd-16',
+               'zrange-16', 'xadd-16', 'eval-16', 'exec-16', 'publish1-16', 'brpop-1']
 
 ROUTING = ['get-1', 'get-16', 'set-16', 'get-64', 'set-64', 'mget10-16', 'mset10-16']
 QUICK_ROUTING = ['get-1', 'get-16', 'set-16']

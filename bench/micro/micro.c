@@ -227,7 +227,8 @@ static bool chosen(const struct micro_group *g, const struct micro_bench *b)
     return false;
 }
 
-static void __attribute__((noreturn)) group_child(const struct micro_group *g, double round_ns, int out)
+static void __attribute__((noreturn))
+group_child(const struct micro_group *g, double round_ns, int out)
 {
     static struct mem_counter counter;
     mem_thread_register(&counter);
@@ -263,8 +264,8 @@ static void print_result(const struct micro_group *g, const struct micro_bench *
         fflush(stdout);
         return;
     }
-    printf("%s\n  {\"name\": \"%s\", \"unit\": \"%s\", \"median\": %.4f, \"min\": %.4f, \"max\": %.4f, "
-           "\"operations\": %llu, ",
+    printf("%s\n  {\"name\": \"%s\", \"unit\": \"%s\", \"median\": %.4f, \"min\": %.4f, "
+           "\"max\": %.4f, \"operations\": %llu, ",
            first ? "" : ",", name, unit, r->median, r->min, r->max, (unsigned long long)r->ops);
     if (r->counted) {
         printf("\"cycles\": %.2f, \"instructions\": %.2f}", r->cycles, r->instructions);

@@ -6,8 +6,8 @@
  *
  *   group   setup() ─► benchmark ─► benchmark ─► …         the process ends: nothing is torn down
  *
- * A benchmark does m->ops operations. Only the time between micro_resume() and micro_pause() counts;
- * it is called resumed. It may be called with any number of operations, as often as it takes: what
+ * A benchmark does m->ops operations. Only the time between micro_resume() and micro_pause()
+ * counts; it is called resumed. It may be called with any number of operations, as often as it takes: what
  * it changes, it puts back (while paused), or it makes no difference.
  *
  * Time is processor time of the calling thread, so that neighbours do not count, or with MICRO_WALL
@@ -80,8 +80,10 @@ double micro_resident_bytes(void);
 extern const struct micro_group micro_parse, micro_reply;             /* micro_proto.c */
 extern const struct micro_group micro_hash, micro_keyspace;           /* micro_keyspace.c */
 extern const struct micro_group micro_memory[4];                      /* micro_keyspace.c */
-extern const struct micro_group micro_listpack, micro_intset, micro_hll, micro_stream; /* micro_small.c */
-extern const struct micro_group micro_list, micro_big_hash, micro_big_set, micro_big_zset; /* micro_big.c */
+/* micro_small.c */
+extern const struct micro_group micro_listpack, micro_intset, micro_hll, micro_stream;
+/* micro_big.c */
+extern const struct micro_group micro_list, micro_big_hash, micro_big_set, micro_big_zset;
 extern const struct micro_group micro_mailbox, micro_order;           /* micro_shards.c */
 
 #endif

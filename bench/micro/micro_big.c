@@ -139,7 +139,8 @@ static void hash_put(struct micro *m)
 {
     struct hash_state *s = m->state;
     for (uint64_t i = 0; i < m->ops; i++) {
-        hash_value_put(&s->value, next_name(&s->names), slice_str("ABCDEFGHIJKL"), false, &settings);
+        hash_value_put(&s->value, next_name(&s->names), slice_str("ABCDEFGHIJKL"), false,
+                       &settings);
     }
 }
 

@@ -65,7 +65,8 @@ static void parse_mset(struct micro *m)
     int at = snprintf(text, sizeof text, "*21\r\n$4\r\nMSET\r\n");
     for (int i = 0; i < 10; i++) {
         at += snprintf(text + at, sizeof text - (size_t)at,
-                       "$16\r\nkey:00000000012%d\r\n$32\r\nabcdefghijklmnopqrstuvwxyz012345\r\n", i);
+                       "$16\r\nkey:00000000012%d\r\n"
+                       "$32\r\nabcdefghijklmnopqrstuvwxyz012345\r\n", i);
     }
     parse(m, text);
 }

@@ -1,8 +1,9 @@
 /* micro_shards.c - what lies between shards: mailboxes and the order's phases.
  *
- * "hop" is half of a round trip of one message between two threads that poll their mailboxes, on two
- * different cores where the machine (or whoever pinned us) leaves two; on one core it is the cost
- * of handing over the core. The others run on one thread: the price without another's cache lines. */
+ * "hop" is half of a round trip of one message between two threads that poll their mailboxes, on
+ * two different cores where the machine (or whoever pinned us) leaves two; on one core it is the
+ * cost of handing over the core. The others run on one thread: the price without another's cache
+ * lines. */
 #include "bench/micro/micro.h"
 #include "shards/clock.h"
 #include "shards/mailbox.h"

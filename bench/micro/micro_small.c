@@ -109,8 +109,8 @@ static const struct micro_bench listpack_benches[] = {
     {"find-int", "find one of 128 integers (text made with snprintf)", listpack_bench_find_int},
     {"next", "step to the next element", listpack_bench_next},
 };
-const struct micro_group micro_listpack = {
-    "listpack", listpack_setup, listpack_benches, sizeof listpack_benches / sizeof *listpack_benches};
+const struct micro_group micro_listpack = {"listpack", listpack_setup, listpack_benches,
+                                           sizeof listpack_benches / sizeof *listpack_benches};
 
 /* --- intset --- */
 
@@ -214,7 +214,8 @@ enum { STREAM_ENTRIES = 100000 };
 
 static void *stream_setup(uint32_t keys)
 {
-    const struct slice pair[2] = {slice_str("field"), slice_str("abcdefghijklmnopqrstuvwxyz012345")};
+    const struct slice pair[2] = {slice_str("field"),
+                                  slice_str("abcdefghijklmnopqrstuvwxyz012345")};
     struct stream *s = stream_new();
     for (uint64_t i = 0; i < STREAM_ENTRIES; i++) {
         stream_add(s, &settings, (struct stream_id){1700000000000 + i / 4, i % 4}, pair, 1);
@@ -224,7 +225,8 @@ static void *stream_setup(uint32_t keys)
 
 static void stream_bench_add(struct micro *m)
 {
-    const struct slice pair[2] = {slice_str("field"), slice_str("abcdefghijklmnopqrstuvwxyz012345")};
+    const struct slice pair[2] = {slice_str("field"),
+                                  slice_str("abcdefghijklmnopqrstuvwxyz012345")};
     for (uint64_t done = 0; done < m->ops;) {
         struct stream *s = stream_new();
         for (uint64_t i = 0; i < STREAM_ENTRIES && done < m->ops; i++, done++) {

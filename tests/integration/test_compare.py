@@ -22,7 +22,8 @@ def head(**more):
         'tool': 'compare', 'format': 1, 'date': '2026-01-02 03:04 UTC', 'command': 'bench/compare', 'quick': False,
         'machine': {'cpu': 'a CPU', 'cores': 2, 'kernel': '6', 'memory_gib': 8.0, 'load_before': 0.0},
         'options': {'rounds': 3, 'keys': 1000, 'clients': 50, 'cpu': 0, 'gencpu': 1},
-        'servers': [{'name': n, 'version': f'{n} 1', 'command': n} for n in ('redis', 'ashlar', 'ashlar-2', 'memcached')],
+        'servers': [{'name': n, 'version': f'{n} 1', 'command': n}
+                    for n in ('redis', 'ashlar', 'ashlar-2', 'memcached')],
         'generators': {'ashlar-bench': '1'}, **more}
 
 
@@ -47,7 +48,8 @@ def full():
                cpu('ashlar-16', 'get-16', 1.6, shards=16) + cpu('ashlar', 'get-1', 5.0, shards=1) +
                cpu('ashlar-2', 'get-1', 9.0, shards=2) + cpu('ashlar-16', 'get-1', 6.0, shards=16))
     memory = [{'server': s, 'shape': 'str32', 'units': 10, 'bytes': v} for s, v in (('redis', 141.0), ('ashlar', 72.3))]
-    latency = [{'server': s, 'rate': r, 'step': r / 2000, 'round': i, 'rps': r * (0.5 if s == 'redis' and r == 2000 else 1),
+    latency = [{'server': s, 'rate': r, 'step': r / 2000, 'round': i,
+                'rps': r * (0.5 if s == 'redis' and r == 2000 else 1),
                 'latency_us': {'p50': 30.0 + i, 'p99': 60.0, 'p99.9': 100.0 * i, 'max': 5000.0}}
                for s in ('redis', 'ashlar') for r in (1000, 2000) for i in range(3)]
     stall = [probe('redis', 'idle', 90.0), probe('redis', 'copy', 2e6, command_seconds=2.1),
@@ -166,7 +168,8 @@ def test_pictures(full, tmp_path):
         tree = xml.etree.ElementTree.parse(tmp_path / name).getroot()
         width, height = float(tree.get('width')), float(tree.get('height'))
         for e in tree.iter():
-            for key, limit in (('x', width), ('x1', width), ('x2', width), ('y', height), ('y1', height), ('y2', height)):
+            for key in ('x', 'x1', 'x2', 'y', 'y1', 'y2'):
+                limit = width if key[0] == 'x' else height
                 assert -1 <= float(e.get(key, 0)) <= limit + 1, (name, e.attrib)
     assert plot.draw(head(), tmp_path) == {}
 
@@ -195,8 +198,8 @@ def test_workloads_have_keys_of_their_own():
 # --- running it ---
 
 def run_compare(out, *args):
-    r = subprocess.run([sys.executable, COMPARE, '--ashlar', BINARY, '--build', BUILD, '--quick', '-o', str(out), *args],
-                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+    r = subprocess.run([sys.executable, COMPARE, '--ashlar', BINARY, '--build', BUILD, '--quick', '-o', str(out),
+                        *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
     assert r.returncode == 0, r.stdout.decode()
     with open(out / 'report.json') as f:
         return json.load(f), (out / 'report.md').read_text()
@@ -207,8 +210,8 @@ needs_two_cores = pytest.mark.skipif(not {0, 1} <= os.sched_getaffinity(0), reas
 
 @needs_two_cores
 def test_it_measures(tmp_path):
-    result, text = run_compare(tmp_path, 'speed', 'routing', '--only', 'get-16,set-16,zrange-16', '--keys', '1000', '--scale',
-                               '0.005', '--rounds', '2', '--shards', '1,2', '--clients', '5', '-s',
+    result, text = run_compare(tmp_path, 'speed', 'routing', '--only', 'get-16,set-16,zrange-16', '--keys', '1000',
+                               '--scale', '0.005', '--rounds', '2', '--shards', '1,2', '--clients', '5', '-s',
                                'second=redis-server --port {port} --dir {dir} --save ""')
     assert not result.get('problems') and not [s for s in result['speed'] if 'error' in s]
     of = {(s['server'], s['workload']) for s in result['speed']}
@@ -224,8 +227,8 @@ def test_it_measures(tmp_path):
 @needs_two_cores
 @pytest.mark.skipif(not os.path.exists(os.path.join(BUILD, 'bench', 'probe')), reason='built without -Dbench=true')
 def test_it_measures_stalls(tmp_path):
-    result, text = run_compare(tmp_path, 'stalls', '--without', 'redis', '--stall-members', '2000', '--growth-to', '3200',
-                               '--expire-keys', '2000')
+    result, text = run_compare(tmp_path, 'stalls', '--without', 'redis', '--stall-members', '2000',
+                               '--growth-to', '3200', '--expire-keys', '2000')
     assert not result.get('problems')
     events = [(s['kind'], s['event']) for s in result['stalls']]
     for kind in ('set', 'zset', 'hash'):
