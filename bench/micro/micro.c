@@ -34,7 +34,7 @@ static const struct micro_group *const groups[] = {
     &micro_parse,     &micro_reply,     &micro_hash,      &micro_keyspace, &micro_memory[0],
     &micro_memory[1], &micro_memory[2], &micro_memory[3], &micro_listpack, &micro_list,
     &micro_intset,    &micro_big_hash,  &micro_big_set,   &micro_big_zset, &micro_stream,
-    &micro_hll,       &micro_mailbox,   &micro_order,
+    &micro_hll,       &micro_mailbox,   &micro_order,     &micro_hist,
 };
 enum { GROUPS = sizeof groups / sizeof *groups };
 

@@ -85,5 +85,6 @@ extern const struct micro_group micro_listpack, micro_intset, micro_hll, micro_s
 /* micro_big.c */
 extern const struct micro_group micro_list, micro_big_hash, micro_big_set, micro_big_zset;
 extern const struct micro_group micro_mailbox, micro_order;           /* micro_shards.c */
+extern const struct micro_group micro_hist;                           /* micro_hist.c */
 
 #endif
