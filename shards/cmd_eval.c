@@ -1,5 +1,6 @@
 /* cmd_eval.c - EVAL, EVALSHA, FCALL and their read-only forms (see scripting.h). */
 #include "shards/scripting.h"
+#include <assert.h>
 
 /* How many of the arguments behind numkeys are keys. False: an error was written. */
 static bool parse_numkeys(struct call *c, const char *not_a_number, uint32_t *out)
@@ -98,49 +99,7 @@ static void release(void *extra)
     runnable_unref(extra);
 }
 
-/* For EXEC: everything, unless the script is known to need no more than its keys. */
-static bool undeclared(enum command_reach (*prepare)(const struct slice *, uint32_t, void **),
-                       const struct slice *argv, uint32_t argc)
-{
-    void *extra = NULL;
-    enum command_reach reach = prepare(argv, argc, &extra);
-    if (extra != NULL) {
-        release(extra);
-    }
-    return reach != REACH_NAMED;
-}
-
-static bool undeclared_eval(const struct slice *argv, uint32_t argc)
-{
-    return undeclared(prepare_eval, argv, argc);
-}
-
-/* A script that is not known yet may be by the time at which the transaction runs. */
-static bool undeclared_evalsha(const struct slice *argv, uint32_t argc)
-{
-    void *extra = NULL;
-    enum command_reach reach = prepare_evalsha(argv, argc, &extra);
-    if (extra != NULL) {
-        release(extra);
-    }
-    return extra == NULL || reach != REACH_NAMED;
-}
-
-static bool undeclared_fcall(const struct slice *argv, uint32_t argc)
-{
-    return undeclared(prepare_fcall, argv, argc);
-}
-
 /* --- where it runs ---------------------------------------------------------------------------- */
-
-/* r: prepared at home (held by the op), or found here (held by us), as in EXEC. */
-static void run_found(struct call *c, struct runnable *r, uint32_t nkeys, bool read_only)
-{
-    scripting_run(c, r, nkeys, read_only);
-    if (r != c->extra) {
-        runnable_unref(r);
-    }
-}
 
 static void eval(struct call *c, bool read_only)
 {
@@ -149,12 +108,12 @@ static void eval(struct call *c, bool read_only)
         return;
     }
     struct runnable *r = c->extra;
-    if (r == NULL) {
+    if (r == NULL) { /* it cannot be made: say why */
         r = scripts_by_body(scripts_here(), c->argv[1], c->out);
+        assert(r == NULL);
+        return;
     }
-    if (r != NULL) {
-        run_found(c, r, nkeys, read_only);
-    }
+    scripting_run(c, r, nkeys, read_only);
 }
 
 static void evalsha(struct call *c, bool read_only)
@@ -169,41 +128,32 @@ static void evalsha(struct call *c, bool read_only)
         return;
     }
     struct runnable *r = c->extra;
-    if (r == NULL && (c->flags & CALL_IN_MULTI)) {
-        r = scripts_by_sha(scripts_here(), c->argv[1]);
-    }
     struct reply error; /* it may be known only because an EVAL of it, which will fail, is on its way */
     reply_init(&error, 2);
     error.muted = true;
     if (r == NULL || !scripting_compiles(c->host, r, &error)) {
         reply_error(c->out, unknown);
-        if (r != NULL && r != c->extra) {
-            runnable_unref(r);
-        }
         return;
     }
-    run_found(c, r, nkeys, read_only);
+    scripting_run(c, r, nkeys, read_only);
 }
 
 static void fcall(struct call *c, bool read_only)
 {
     uint32_t nkeys;
     struct runnable *r = c->extra;
-    if (r == NULL) { /* EXEC; or it is said here what is wrong */
+    if (r == NULL) { /* say why */
         r = functions_find(scripts_here(), c->argv[1]);
-    }
-    bool mine = r != NULL && r != c->extra;
-    if (r == NULL) {
-        reply_error(c->out, "ERR Function not found");
-    } else if (parse_numkeys(c, "ERR Bad number of keys provided", &nkeys)) {
-        if (mine && !(c->flags & CALL_IN_MULTI)) { /* loaded after this was routed */
-            reply_error(c->out, "ERR Function not found");
-        } else {
-            scripting_run(c, r, nkeys, read_only);
+        if (r == NULL || parse_numkeys(c, "ERR Bad number of keys provided", &nkeys)) {
+            reply_error(c->out, "ERR Function not found"); /* or: has been loaded since */
         }
+        if (r != NULL) {
+            runnable_unref(r);
+        }
+        return;
     }
-    if (mine) {
-        runnable_unref(r);
+    if (parse_numkeys(c, "ERR Bad number of keys provided", &nkeys)) {
+        scripting_run(c, r, nkeys, read_only);
     }
 }
 
@@ -258,44 +208,42 @@ ARGS(fcall_args, "function");
 #define READS KEY_RO | KEY_ACCESS
 #define WRITES_NOTE .notes = "what the script does with its keys cannot be told: taken as written"
 #define READS_NOTE .notes = "what the script does with its keys cannot be told: taken as read"
-#define ROW(name_, run_, flags_, args_, prepare_, undeclared_) \
+#define ROW(name_, run_, flags_, args_, prepare_) \
     .name = (name_), .run = (run_), .arity = -3, \
     .flags = CMD_NOSCRIPT | CMD_SKIP_MONITOR | CMD_NO_MANDATORY_KEYS | CMD_STALE | (flags_), \
     .acl = ACL_SCRIPTING, .route = ROUTE_KEYS, .apart = APART_LEND, .prepare = (prepare_), \
-    .undeclared = (undeclared_), .release = release, .group = "scripting", \
+    .release = release, .group = "scripting", \
     .complexity = "Depends on what it runs.", .args = (args_)
 
 const struct command eval_commands[] = {
     {
-        ROW("eval", cmd_eval, CMD_MAY_REPLICATE, eval_args, prepare_eval, undeclared_eval),
+        ROW("eval", cmd_eval, CMD_MAY_REPLICATE, eval_args, prepare_eval),
         .keys = NUMBERED_KEYS(WRITES, WRITES_NOTE),
         .since = "2.6.0", .summary = "Runs a Lua script.",
     },
     {
-        ROW("eval_ro", cmd_eval_ro, CMD_READONLY, eval_args, prepare_eval, undeclared_eval),
+        ROW("eval_ro", cmd_eval_ro, CMD_READONLY, eval_args, prepare_eval),
         .keys = NUMBERED_KEYS(READS, READS_NOTE),
         .since = "7.0.0", .summary = "Runs a Lua script that only reads.",
     },
     {
-        ROW("evalsha", cmd_evalsha, CMD_MAY_REPLICATE, evalsha_args, prepare_evalsha,
-            undeclared_evalsha),
+        ROW("evalsha", cmd_evalsha, CMD_MAY_REPLICATE, evalsha_args, prepare_evalsha),
         .keys = NUMBERED_KEYS(WRITES),
         .since = "2.6.0", .summary = "Runs a Lua script that the server knows, by its SHA1.",
     },
     {
-        ROW("evalsha_ro", cmd_evalsha_ro, CMD_READONLY, evalsha_args, prepare_evalsha,
-            undeclared_evalsha),
+        ROW("evalsha_ro", cmd_evalsha_ro, CMD_READONLY, evalsha_args, prepare_evalsha),
         .keys = NUMBERED_KEYS(READS),
         .since = "7.0.0",
         .summary = "Runs a Lua script that the server knows and that only reads, by its SHA1.",
     },
     {
-        ROW("fcall", cmd_fcall, CMD_MAY_REPLICATE, fcall_args, prepare_fcall, undeclared_fcall),
+        ROW("fcall", cmd_fcall, CMD_MAY_REPLICATE, fcall_args, prepare_fcall),
         .keys = NUMBERED_KEYS(WRITES, WRITES_NOTE),
         .since = "7.0.0", .summary = "Runs a function of a library.",
     },
     {
-        ROW("fcall_ro", cmd_fcall_ro, CMD_READONLY, fcall_args, prepare_fcall, undeclared_fcall),
+        ROW("fcall_ro", cmd_fcall_ro, CMD_READONLY, fcall_args, prepare_fcall),
         .keys = NUMBERED_KEYS(READS, READS_NOTE),
         .since = "7.0.0", .summary = "Runs a function of a library that only reads.",
     },

@@ -3,6 +3,9 @@
 #include "shards/busy.h"
 #include "shards/latency.h"
 #include "shards/monitor.h"
+#include "shards/push.h"
+#include "shards/tracking.h"
+#include "shards/watch.h"
 #include <assert.h>
 
 enum { PREFETCH_OPS = 32 };
@@ -73,14 +76,39 @@ static bool conflicts(const struct exec *x, const struct op *op)
     return false;
 }
 
+/* A transaction in a free run begins only when all of it can run (multi.h I2). */
+static bool transaction_conflicts(const struct exec *x, const struct op *op)
+{
+    for (; op != NULL; op = op->run_next) {
+        if (conflicts(x, op)) {
+            return true;
+        }
+        if (!(op->flags & OP_MORE)) {
+            break;
+        }
+    }
+    return false;
+}
+
 /* --- running -------------------------------------------------------------------------------- */
+
+/* While the op still is the one that runs: what it causes is told to its own connection later. */
+static void track(struct shard *s, const struct op *op)
+{
+    if ((op->flags & OP_TRACK) && (op->command->flags & CMD_READONLY) &&
+        !((op->flags & OP_PART) && op->group->lend != NULL)) {
+        tracking_remember(s, op, op->keys, op->nkeys);
+    }
+    tracking_turn(s);
+}
 
 static uint32_t call_flags(const struct shard *s, const struct op *op)
 {
     const struct lend *lend = op->flags & OP_PART ? op->group->lend : NULL;
     bool whole = lend != NULL ? lend->whole : s->server->shard_count == 1;
     return ((op->flags & OP_PART) && lend == NULL ? CALL_PART : 0) |
-           (op->flags & OP_NO_TOUCH ? CALL_NO_TOUCH : 0) | (whole ? CALL_WHOLE : 0);
+           (op->flags & OP_NO_TOUCH ? CALL_NO_TOUCH : 0) | (whole ? CALL_WHOLE : 0) |
+           (op->flags & OP_MULTI ? CALL_IN_MULTI | CALL_DENY_BLOCKING : 0);
 }
 
 void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace *const *views)
@@ -116,6 +144,9 @@ void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace 
     uint64_t start = clock_ticks();
     op->command->run(&c);
     op->ticks = clock_ticks() - start;
+    if (s->interests > 0 || (op->flags & OP_TRACK)) {
+        track(s, op);
+    }
     s->executing = outer;
     out->muted = false;
     op->reply_bytes = out->total_bytes - bytes;
@@ -194,9 +225,14 @@ static void lend_hold(struct shard *s, struct op *op)
     struct lend_part *part = lend_part_of(lend, op);
     slots_hold(s->exec, op);
     op->outcome |= OP_HELD;
+    if ((op->flags & OP_TRACK) && (op->command->flags & CMD_READONLY)) {
+        const struct op *head = op->group->head;
+        tracking_remember(s, op, head->keys, head->nkeys);
+    }
     if (op != lend->runner_op) {
         lend_give(s, lend, part);
     }
+    pushes_flush(s); /* notify.h I1 */
     struct shard *runner = s->server->shards[lend->runner];
     if (atomic_fetch_sub_explicit(&lend->missing, 1, memory_order_acq_rel) == 1) {
         if (runner == s) {
@@ -225,6 +261,7 @@ static void lend_run(struct shard *s, struct run *run, struct op *op)
     exec_op(s, op, &run->reply, lend->views);
     op->keys = own_keys;
     op->nkeys = own_nkeys;
+    pushes_flush(s); /* notify.h I1 */
     for (uint32_t i = 0; i < lend->nparts; i++) {
         struct lend_part *part = &lend->parts[i];
         if (part->op != op) {
@@ -262,6 +299,7 @@ static void lend_released(struct shard *s, struct lend_part *part)
         view_settle(s, part);
     }
     touched_replay(&part->touched, s);
+    tracking_turn(s);
     slots_let_go(s->exec, op);
     op->outcome &= ~(uint32_t)OP_HELD;
     op->run->at = op->run_next;
@@ -283,8 +321,38 @@ static bool run_lend_op(struct shard *s, struct run *run, struct op *op)
 
 /* --- the pass ------------------------------------------------------------------------------- */
 
+/* Members of large collections that the commands name: their buckets, then themselves. */
+static void prefetch_members(const struct keyspace *ks, const struct op *const *ahead, uint32_t n)
+{
+    const struct table *table[PREFETCH_OPS], *last_table = NULL;
+    uint64_t hash[PREFETCH_OPS];
+    const struct op *last = NULL;
+    uint32_t m = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct op *op = ahead[i];
+        int64_t at = op->command->member;
+        at = at < 0 ? (int64_t)op->argc + at : at;
+        if (at <= 0 || at >= op->argc || op->nkeys == 0) {
+            continue;
+        }
+        if (last == NULL || last->keys[0].hash != op->keys[0].hash || last->db != op->db) {
+            last = op;
+            last_table = keyspace_members(ks, op->db, &op->keys[0]);
+        }
+        if (last_table != NULL) {
+            table[m] = last_table;
+            hash[m] = hash_bytes(op->argv[at].ptr, op->argv[at].len);
+            table_prefetch_bucket(last_table, hash[m]);
+            m++;
+        }
+    }
+    for (uint32_t i = 0; i < m; i++) {
+        table_prefetch_item(table[i], hash[i]);
+    }
+}
+
 /* The batch is known before the first command runs: load slot headers, then buckets, then
- * entries, each while the others are under way. */
+ * entries, then members, each while the others are under way. */
 static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
 {
     const struct op *ahead[PREFETCH_OPS];
@@ -315,6 +383,17 @@ static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
             keyspace_prefetch_entry(s->keyspace, ahead[i]->db, &ahead[i]->keys[k]);
         }
     }
+    prefetch_members(s->keyspace, ahead, n);
+}
+
+/* None of its commands happens here. Returns the last. */
+static struct op *transaction_skip(struct op *op)
+{
+    while (op->flags & OP_MORE) {
+        op = op->run_next;
+        op->outcome |= OP_SKIPPED;
+    }
+    return op;
 }
 
 /* True when the whole run is done. */
@@ -329,20 +408,31 @@ static bool run_proceed(struct shard *s, struct run *run)
         x->waits_for_horizon = true;
         return false;
     }
+    bool inside = false; /* a free run: within a transaction that has begun */
     while (run->at != NULL) {
         struct op *op = run->at;
-        if ((x->marked || x->holds > 0) && conflicts(x, op)) {
+        if ((x->marked || x->holds > 0) && !inside &&
+            (run->flags & RUN_FREE ? transaction_conflicts(x, op) : conflicts(x, op))) {
             return false;
         }
+        inside = (run->flags & RUN_FREE) && (op->flags & OP_MORE);
         if (x->prefetched == 0) {
             prefetch_ahead(s, run, op);
         }
         x->prefetched--;
-        if (op->group != NULL && op->group->lend != NULL) {
+        if (op->flags & OP_CHECK) {
+            if (!watch_decide(s, op)) {
+                return false;
+            }
+            op = op->outcome & OP_SKIPPED ? transaction_skip(op) : op;
+        } else if (op->group != NULL && op->group->lend != NULL) {
             if (!run_lend_op(s, run, op)) {
                 return false;
             }
         } else {
+            if ((run->flags & RUN_DIRECT) && s->pushes->count > 0) {
+                pushes_flush(s); /* push.h I2: its reply goes out at once */
+            }
             exec_op(s, op, run->flags & RUN_DIRECT ? &run->conn->out : &run->reply, NULL);
         }
         run->at = op->run_next;
@@ -482,6 +572,12 @@ static void take(struct shard *s)
                 lend_message(s, m);
             }
             break;
+        case MESSAGE_PUSHES:
+            pushes_arrived(s, (struct delivery *)m);
+            break;
+        case MESSAGE_DECIDED:
+            watch_decided(m);
+            break;
         case MESSAGE_NOTE:
             note_run(s, m);
             break;
@@ -531,7 +627,8 @@ static void send_returns(struct shard *s)
 static bool run_is_plain(const struct run *run)
 {
     for (const struct op *op = run->first; op != NULL; op = op->run_next) {
-        if ((op->flags & (OP_PART | OP_HEAD | OP_WHOLE | OP_BARRIER)) ||
+        if ((op->flags & (OP_PART | OP_HEAD | OP_WHOLE | OP_BARRIER | OP_MULTI |
+                          OP_CHECK)) ||
             op->command->route != ROUTE_KEYS) {
             return false;
         }
@@ -608,8 +705,8 @@ void exec_serve(struct shard *s)
 bool exec_turn(struct shard *s)
 {
     struct exec *x = s->exec;
-    if (x->waiting == NULL && x->local.first == NULL && x->chains_count == 0 && x->late == NULL && s->monitor_lines == NULL &&
-        mailbox_empty(&s->mailbox)) {
+    if (x->waiting == NULL && x->local.first == NULL && x->chains_count == 0 &&
+        x->late == NULL && s->monitor_lines == NULL && mailbox_empty(&s->mailbox)) {
         return false;
     }
     if (s->server->shard_count == 1) {
@@ -633,6 +730,7 @@ bool exec_turn(struct shard *s)
     }
     if (x->waiting != NULL) {
         pass(s);
+        pushes_flush(s); /* push.h I2: before what was executed after them goes back */
         if (s->server->shard_count > 1) {
             send_returns(s);
         }

@@ -9,8 +9,13 @@
 #include "shards/latency.h"
 #include "shards/log.h"
 #include "shards/monitor.h"
+#include "shards/multi.h"
 #include "shards/slowlog.h"
+#include "shards/subscribe.h"
+#include "shards/tracking.h"
+#include "shards/watch.h"
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -73,6 +78,9 @@ struct run *route_run_to(struct shard *s, struct conn *conn, unsigned shard)
         out->first = run;
     }
     out->last = run;
+    if (r->decision != NULL) {
+        watch_check_run(s, conn, run);
+    }
     return run;
 }
 
@@ -86,6 +94,18 @@ static void conn_append(struct conn *conn, struct op *op)
     }
     conn->last_op = op;
     conn->in_flight++;
+    op->number = conn->drained + conn->in_flight;
+}
+
+/* Scripts read by the commands that they call. */
+static uint32_t tracks(const struct conn *conn, const struct command *cmd)
+{
+    bool reads = cmd != NULL && ((cmd->flags & (CMD_READONLY | CMD_PUBSUB)) == CMD_READONLY ||
+                                 (command_acl(cmd) & ACL_SCRIPTING));
+    if (reads && (conn->tracking->flags & TRACKING_BCAST)) {
+        return OP_TRACK | OP_TRACK_BCAST;
+    }
+    return reads && tracking_wanted(conn) ? OP_TRACK : 0;
 }
 
 struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
@@ -99,8 +119,11 @@ struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
         .argc = argc,
         .db = (uint16_t)conn->db,
         .resp = conn->resp,
+        .extra = s->route->extra,
         .flags = (conn->reply_mode == CONN_REPLY_ON ? 0 : OP_MUTED) |
-                 (conn->flags & CONN_NO_TOUCH ? OP_NO_TOUCH : 0),
+                 (conn->flags & CONN_NO_TOUCH ? OP_NO_TOUCH : 0) |
+                 (conn->tracking != NULL ? tracks(conn, cmd) : 0) |
+                 (s->route->in_multi ? OP_MULTI | OP_MORE : 0),
     };
     return op;
 }
@@ -178,8 +201,8 @@ static void note_slow(struct shard *s, struct conn *conn, const struct command *
     }
 }
 
-static void run_at_home(struct shard *s, struct conn *conn, const struct command *cmd,
-                        const struct slice *argv, uint32_t argc)
+void route_at_home(struct shard *s, struct conn *conn, const struct command *cmd,
+                   const struct slice *argv, uint32_t argc)
 {
     struct reply *out = home_reply(s, conn, cmd);
     size_t before = out->total_bytes;
@@ -187,6 +210,7 @@ static void run_at_home(struct shard *s, struct conn *conn, const struct command
     struct call c = {
         .command = cmd, .ks = s->keyspace, .argv = argv, .argc = argc, .db = conn->db,
         .out = out, .now_ms = s->now_ms, .host = conn,
+        .flags = s->route->in_multi ? CALL_IN_MULTI | CALL_DENY_BLOCKING : 0,
     };
     uint64_t start = clock_ticks();
     cmd->run(&c);
@@ -200,8 +224,19 @@ static void run_at_home(struct shard *s, struct conn *conn, const struct command
     note_slow(s, conn, cmd, argv, argc, ticks);
 }
 
-static void queue_barrier(struct shard *s, struct conn *conn, const struct command *cmd,
-                          const struct slice *argv, uint32_t argc)
+void route_reply_at_home(struct shard *s, struct conn *conn, const struct command *cmd,
+                         struct reply *made)
+{
+    struct reply *out = home_reply(s, conn, cmd);
+    size_t before = out->total_bytes;
+    out->muted = false;
+    reply_move(out, made, made->total_bytes);
+    home_reply_end(conn, out, before);
+    stats_record(s, cmd, 0, false);
+}
+
+void route_barrier(struct shard *s, struct conn *conn, const struct command *cmd,
+                   const struct slice *argv, uint32_t argc)
 {
     struct run *run = run_start(s, conn, s->id);
     struct op *op = route_op_new(s, run, conn, cmd, route_copy_argv(s, run, argv, argc), argc);
@@ -209,6 +244,7 @@ static void queue_barrier(struct shard *s, struct conn *conn, const struct comma
     run_append(run, op);
     conn_append(conn, op);
     conn->flags |= CONN_STALLED;
+    conn->barrier_ops++;
     s->route->home_queued = true;
     conn_drain(conn); /* lists it when it is the first */
 }
@@ -226,16 +262,20 @@ static void key_fill(const struct server *server, struct key *k, const struct sl
     k->shard = server->slot_shard[k->slot];
 }
 
-/* Keys of argv into the route's scratch; returns how many, negative when argv does not fit. */
-static int find_keys(struct shard *s, const struct command *cmd, const struct slice *argv,
-                     uint32_t argc)
+static void keys_reserve(struct route *r, uint32_t count)
 {
-    struct route *r = s->route;
-    if (r->keys_cap < argc) {
-        r->keys_cap = argc < 64 ? 64 : argc;
+    if (r->keys_cap < count) {
+        r->keys_cap = count < 64 ? 64 : count;
         r->keys = mem_realloc(r->keys, r->keys_cap * sizeof *r->keys);
         r->positions = mem_realloc(r->positions, r->keys_cap * sizeof *r->positions);
     }
+}
+
+int route_find_keys(struct shard *s, const struct command *cmd, const struct slice *argv,
+                    uint32_t argc)
+{
+    struct route *r = s->route;
+    keys_reserve(r, argc);
     int n = command_keys(cmd, argv, argc, r->positions, (int)r->keys_cap);
     for (int i = 0; i < n; i++) {
         key_fill(s->server, &r->keys[i], argv, r->positions[i]);
@@ -258,20 +298,6 @@ static void send_to_shard(struct shard *s, struct conn *conn, unsigned shard,
     conn_append(conn, op);
 }
 
-static void send_within_keys(struct shard *s, struct conn *conn, const struct command *cmd,
-                             const struct slice *argv, uint32_t argc, const struct key *keys,
-                             uint32_t nkeys)
-{
-    unsigned shard = nkeys > 0 ? keys[0].shard : s->id;
-    for (uint32_t i = 1; i < nkeys; i++) {
-        if (keys[i].shard != shard) {
-            group_by_keys(s, conn, cmd, argv, argc, keys, nkeys);
-            return;
-        }
-    }
-    send_to_shard(s, conn, shard, cmd, argv, argc, keys, nkeys);
-}
-
 /* What prepare() found goes along with the command that was just sent. */
 static void attach(struct conn *conn, void *extra, uint32_t flags)
 {
@@ -284,10 +310,24 @@ static void attach(struct conn *conn, void *extra, uint32_t flags)
     }
 }
 
+void route_by_keys(struct shard *s, struct conn *conn, const struct command *cmd,
+                   const struct slice *argv, uint32_t argc, uint32_t count)
+{
+    const struct key *keys = s->route->keys;
+    unsigned shard = count > 0 ? keys[0].shard : s->id;
+    for (uint32_t i = 1; i < count; i++) {
+        if (keys[i].shard != shard) {
+            group_by_keys(s, conn, cmd, argv, argc, keys, count);
+            return;
+        }
+    }
+    send_to_shard(s, conn, shard, cmd, argv, argc, keys, count);
+}
+
 static void send_by_keys(struct shard *s, struct conn *conn, const struct command *cmd,
                          const struct slice *argv, uint32_t argc)
 {
-    int n = find_keys(s, cmd, argv, argc);
+    int n = route_find_keys(s, cmd, argv, argc);
     const struct key *keys = s->route->keys;
     uint32_t nkeys = n > 0 ? (uint32_t)n : 0; /* a bad number of keys: the command, run without any,
                                                  says what is wrong with it */
@@ -300,11 +340,13 @@ static void send_by_keys(struct shard *s, struct conn *conn, const struct comman
     }
     if (s->server->shard_count == 1) {
         reach = REACH_NAMED; /* all is in reach */
+    } else if (reach == REACH_TRY && s->route->in_multi) {
+        reach = REACH_ALL; /* one command of a transaction cannot be run anew */
     }
     if (reach == REACH_ALL) {
         group_lend_all(s, conn, cmd, argv, argc, keys, nkeys);
     } else {
-        send_within_keys(s, conn, cmd, argv, argc, keys, nkeys);
+        route_by_keys(s, conn, cmd, argv, argc, nkeys);
     }
     if (extra != NULL) {
         attach(conn, extra, reach == REACH_TRY ? OP_STALLS : 0);
@@ -312,6 +354,17 @@ static void send_by_keys(struct shard *s, struct conn *conn, const struct comman
             conn->flags |= CONN_STALLED;
         }
     }
+}
+
+static void send_by_channels(struct shard *s, struct conn *conn, const struct command *cmd,
+                             const struct slice *argv, uint32_t argc)
+{
+    uint32_t first = cmd->parent != NULL ? 2 : 1, end = cmd->parent != NULL ? argc : 2;
+    keys_reserve(s->route, argc);
+    for (uint32_t i = first; i < end; i++) {
+        key_fill(s->server, &s->route->keys[i - first], argv, i);
+    }
+    route_by_keys(s, conn, cmd, argv, argc, end - first);
 }
 
 static void send_by_cursor(struct shard *s, struct conn *conn, const struct command *cmd,
@@ -332,14 +385,23 @@ static void send_by_cursor(struct shard *s, struct conn *conn, const struct comm
 
 /* --- checks ---------------------------------------------------------------------------------- */
 
-static bool paused(struct shard *s, const struct command *cmd)
+static bool paused(struct shard *s, const struct conn *conn, const struct command *cmd)
 {
     int64_t until = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed);
     if (until == 0 || s->now_ms >= until) {
         return false;
     }
     return !atomic_load_explicit(&s->server->pause_writes_only, memory_order_relaxed) ||
-           (cmd->flags & (CMD_WRITE | CMD_MAY_REPLICATE));
+           (multi_flags(conn, cmd) & (CMD_WRITE | CMD_MAY_REPLICATE));
+}
+
+static const char *refusal_of_subscriber(struct route *r, const struct command *cmd)
+{
+    snprintf(r->refusal, sizeof r->refusal,
+             "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET "
+             "are allowed in this context",
+             cmd->full_name);
+    return r->refusal;
 }
 
 /* The refusal's text, or NULL. */
@@ -348,17 +410,37 @@ static const char *refuse(struct shard *s, const struct conn *conn, const struct
     if (!conn_authenticated(conn) && !(cmd->flags & CMD_NO_AUTH)) {
         return "NOAUTH Authentication required.";
     }
+    if ((conn->flags & CONN_MULTI) && (cmd->flags & CMD_NO_MULTI)) {
+        return "ERR Command not allowed inside a transaction";
+    }
     if (__builtin_expect((cmd->flags & CMD_PROTECTED) != 0, 0)) {
         const char *error = server_protected_error(conn, cmd);
         if (error != NULL) {
             return error;
         }
     }
+    if (__builtin_expect(conn->subscriber != NULL, 0) && conn->resp == 2 &&
+        !(cmd->flags & CMD_SUBSCRIBER) && conn_subscribed(conn)) {
+        return refusal_of_subscriber(s->route, cmd);
+    }
     int64_t max = s->config->core.maxmemory;
-    if (max > 0 && (cmd->flags & CMD_DENYOOM) && mem_used_total() > max) {
+    if (max > 0 && (multi_flags(conn, cmd) & CMD_DENYOOM) && mem_used_total() > max) {
         return "OOM command not allowed when used memory > 'maxmemory'.";
     }
     return NULL;
+}
+
+static bool reaches_out(const struct command *cmd, const struct slice *argv, uint32_t argc)
+{
+    if (cmd->prepare == NULL) {
+        return cmd->undeclared != NULL && cmd->undeclared(argv, argc);
+    }
+    void *extra = NULL;
+    enum command_reach reach = cmd->prepare(argv, argc, &extra);
+    if (extra != NULL) {
+        cmd->release(extra);
+    }
+    return reach != REACH_NAMED;
 }
 
 /* The same for what needs a shard that a script keeps for long (busy.h). */
@@ -374,14 +456,17 @@ static const char *refuse_busy(struct shard *s, const struct command *cmd,
     case ROUTE_ALL:
     case ROUTE_CURSOR:
     case ROUTE_BARRIER: /* most ask all shards */
+    case ROUTE_CHANNELS:
+    case ROUTE_SUBSCRIBE:
+    case ROUTE_TRANSACTION:
         return busy_error(busy, -1);
     }
-    int n = find_keys(s, cmd, argv, argc);
+    if (reaches_out(cmd, argv, argc)) {
+        return busy_error(busy, -1);
+    }
+    int n = route_find_keys(s, cmd, argv, argc);
     if (n <= 0) {
-        return busy_error(busy, cmd->undeclared != NULL ? -1 : (int)s->id);
-    }
-    if (cmd->undeclared != NULL && cmd->undeclared(argv, argc)) {
-        return busy_error(busy, -1);
+        return busy_error(busy, (int)s->id);
     }
     const char *error = NULL;
     for (int i = 0; i < n && error == NULL; i++) {
@@ -403,16 +488,32 @@ static void reply_mode_step(struct conn *conn)
 static void reply_unresolved(struct shard *s, struct conn *conn, const struct slice *argv,
                              uint32_t argc)
 {
+    const struct command *known = commands_lookup(argv, argc);
+    if ((conn->flags & CONN_MULTI) || (known != NULL && known->run == multi_run_exec)) {
+        char text[MULTI_REFUSAL_BYTES];
+        const char *refusal = "wrong number of arguments for 'exec' command";
+        if (multi_refused(conn, known, refusal, text) == text) {
+            reply_refusal(s, conn, known, text);
+            return;
+        }
+    }
     struct reply *out = home_reply(s, conn, NULL);
     size_t before = out->total_bytes;
     const struct command *cmd = commands_resolve(argv, argc, out);
     assert(cmd == NULL);
     (void)cmd;
     stats_error(s, out->error_code);
-    const struct command *known = commands_lookup(argv, argc);
     if (known != NULL) {
         stats_reject(s, known);
     }
+    home_reply_end(conn, out, before);
+}
+
+static void reply_queued(struct shard *s, struct conn *conn, const struct command *cmd)
+{
+    struct reply *out = home_reply(s, conn, cmd);
+    size_t before = out->total_bytes;
+    reply_status(out, "QUEUED");
     home_reply_end(conn, out, before);
 }
 
@@ -420,6 +521,52 @@ static void reply_unresolved(struct shard *s, struct conn *conn, const struct sl
 static bool is_http(struct slice name)
 {
     return slice_is(name, "post") || slice_is(name, "host:");
+}
+
+void route_command(struct shard *s, struct conn *conn, const struct command *cmd,
+                   const struct slice *argv, uint32_t argc)
+{
+    conn->commands++;
+    counter_add(&s->stats.commands, 1);
+    bool after = cmd->route == ROUTE_TRANSACTION; /* EXEC is shown after what it executes */
+    int db = conn->db;
+    if (s->route->monitored && !after) {
+        monitor_feed(s, conn, s->route->stamp, db, cmd, argv, argc);
+    }
+    switch (cmd->route) {
+    case ROUTE_KEYS:
+        send_by_keys(s, conn, cmd, argv, argc);
+        break;
+    case ROUTE_HOME:
+        if (__builtin_expect(conn->subscriber != NULL, 0) && connection_is_reset(cmd) &&
+            conn_subscribed(conn)) {
+            subscribe_route_reset(s, conn, cmd, argv, argc);
+            break;
+        }
+        route_at_home(s, conn, cmd, argv, argc);
+        break;
+    case ROUTE_CHANNELS:
+        send_by_channels(s, conn, cmd, argv, argc);
+        break;
+    case ROUTE_SUBSCRIBE:
+        subscribe_route(s, conn, cmd, argv, argc);
+        break;
+    case ROUTE_BARRIER:
+        route_barrier(s, conn, cmd, argv, argc);
+        break;
+    case ROUTE_ALL:
+        group_on_all(s, conn, cmd, argv, argc);
+        break;
+    case ROUTE_CURSOR:
+        send_by_cursor(s, conn, cmd, argv, argc);
+        break;
+    case ROUTE_TRANSACTION:
+        multi_command(s, conn, cmd, argv, argc);
+        break;
+    }
+    if (s->route->monitored && after) {
+        monitor_feed(s, conn, s->route->stamp, db, cmd, argv, argc);
+    }
 }
 
 /* False when the command must stay in the input (CLIENT PAUSE). */
@@ -440,7 +587,7 @@ static bool dispatch(struct shard *s, struct conn *conn, const struct slice *arg
         reply_mode_step(conn);
         return true;
     }
-    if (s->route->paused && paused(s, cmd)) {
+    if (s->route->paused && paused(s, conn, cmd)) {
         conn_pause(conn);
         return false;
     }
@@ -448,36 +595,22 @@ static bool dispatch(struct shard *s, struct conn *conn, const struct slice *arg
         conn->reply_mode = CONN_REPLY_SKIP;
     }
     conn->last_command = cmd;
-    conn->commands++;
-    counter_add(&s->stats.commands, 1);
     const char *refusal = refuse(s, conn, cmd);
     if (s->route->busy && refusal == NULL && !(cmd->flags & CMD_ALLOW_BUSY)) {
         refusal = refuse_busy(s, cmd, argv, argc);
     }
     uint8_t mode = conn->reply_mode;
     if (refusal != NULL) {
-        reply_refusal(s, conn, cmd, refusal);
+        char text[MULTI_REFUSAL_BYTES];
+        reply_refusal(s, conn, cmd, multi_refused(conn, cmd, refusal, text));
+    } else if ((conn->flags & CONN_MULTI) && multi_queues(cmd)) {
+        multi_queue(conn, cmd, argv, argc);
+        reply_queued(s, conn, cmd);
     } else {
-        if (s->route->monitored) {
-            monitor_feed(s, conn, s->route->stamp, conn->db, cmd, argv, argc);
-        }
-        switch (cmd->route) {
-        case ROUTE_KEYS:
-            send_by_keys(s, conn, cmd, argv, argc);
-            break;
-        case ROUTE_HOME:
-            run_at_home(s, conn, cmd, argv, argc);
-            break;
-        case ROUTE_BARRIER:
-            queue_barrier(s, conn, cmd, argv, argc);
-            break;
-        case ROUTE_ALL:
-            group_on_all(s, conn, cmd, argv, argc);
-            break;
-        case ROUTE_CURSOR:
-            send_by_cursor(s, conn, cmd, argv, argc);
-            break;
-        }
+        route_command(s, conn, cmd, argv, argc);
+    }
+    if (conn->tracking != NULL && !(conn->flags & CONN_MULTI) && !slice_is(argv[0], "client")) {
+        conn->tracking->flags &= ~(uint32_t)TRACKING_CACHING; /* it was for this command */
     }
     if (mode == CONN_REPLY_SKIP && conn->reply_mode == CONN_REPLY_SKIP) {
         conn->reply_mode = CONN_REPLY_ON;
@@ -569,6 +702,10 @@ static uint32_t take_input(struct shard *s, struct conn *conn, bool *more)
     uint32_t commands = 0;
     *more = false;
     while (may_parse(conn)) {
+        if (conn->flags & CONN_EXEC) {
+            multi_resume(s, conn); /* first the rest of the transaction (multi.h I3) */
+            continue;
+        }
         struct slice in = conn_input(conn);
         if (in.len == 0) {
             return commands;
@@ -798,11 +935,14 @@ static void account(struct conn *conn, const struct op *op)
     if (op->command == NULL || op->argv == NULL) {
         return; /* counted where it ran */
     }
-    stats_record(s, op->command, op->ticks, op->outcome & OP_FAILED);
-    note_slow(s, conn, op->command, op->argv, op->argc, op->ticks);
     if (op->extra != NULL && op->command->release != NULL) {
         op->command->release(op->extra);
     }
+    if (op->outcome & OP_SKIPPED) {
+        return; /* it did not happen */
+    }
+    stats_record(s, op->command, op->ticks, op->outcome & OP_FAILED);
+    note_slow(s, conn, op->command, op->argv, op->argc, op->ticks);
 }
 
 /* The op, or the part of the group, that a command ran as a whole. */
@@ -837,7 +977,13 @@ static void finish_group(struct conn *conn, struct op *head)
 {
     struct shard *s = conn->shard;
     struct group *group = head->group;
-    if (!(conn->flags & CONN_CLOSING) && !(head->flags & OP_MUTED)) {
+    if (group->made != NULL) {
+        subscribe_group_done(conn, group);
+    } else if (head->flags & OP_CHECK) {
+        multi_decided(conn, head);
+    } else if (group->parts[0]->outcome & OP_SKIPPED) {
+        head->outcome |= OP_SKIPPED;
+    } else if (!(conn->flags & CONN_CLOSING) && !(head->flags & OP_MUTED)) {
         conn->out.resp = head->resp;
         group_reply(group, &conn->out);
     } else {
@@ -858,7 +1004,7 @@ bool route_finish(struct conn *conn, struct op *op)
         return true;
     }
     if (op->flags & OP_BARRIER) {
-        if (!(op->flags & OP_DONE)) {
+        if (!((op->flags & OP_DONE) || (op->outcome & OP_SKIPPED))) {
             if (!(op->flags & OP_STARTED) && !(conn->flags & CONN_BARRIER_LISTED)) {
                 conn->flags |= CONN_BARRIER_LISTED;
                 conn->barrier_next = s->barriers;
@@ -866,8 +1012,10 @@ bool route_finish(struct conn *conn, struct op *op)
             }
             return false;
         }
-        conn->flags &= ~(uint32_t)CONN_STALLED;
-        conn_make_ready(conn);
+        if (--conn->barrier_ops == 0) {
+            conn->flags &= ~(uint32_t)CONN_STALLED;
+            conn_make_ready(conn);
+        }
     } else if (!(op->run->flags & RUN_DONE) ||
                ((op->flags & OP_STALLS) && stalling_done(conn, op))) {
         return false;

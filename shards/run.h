@@ -31,6 +31,7 @@
 struct conn;
 struct group;
 struct shard;
+struct subscription;
 
 /* A private input buffer of a connection, shared with the runs whose arguments lie in it. Home. */
 struct inbuf {
@@ -50,10 +51,16 @@ enum op_flag {
     OP_DONE = 1 << 7,    /* home: barrier or home command answered */
     OP_NO_TOUCH = 1 << 8,
     OP_STARTED = 1 << 9, /* home: barrier command running (broadcast) */
-    OP_STALLS = 1 << 10, /* home: its connection takes in nothing until it is answered (REACH_TRY) */
-    OP_AGAIN = 1 << 11,  /* reached beyond its keys before it changed anything: to be run anew */
-    OP_LISTED = 1 << 12, /* home: waits to be sent anew */
-    OP_DROPPED = 1 << 13, /* home: … which nobody wants any more */
+    OP_MULTI = 1 << 10,  /* of a transaction (multi.h) */
+    OP_MORE = 1 << 11,   /* … and not its last op in this run: nothing may come in between */
+    OP_CHECK = 1 << 12,  /* of EXEC: decides about the transaction by the watched keys (watch.h) */
+    OP_SKIPPED = 1 << 13, /* outcome: a watched key has changed, the transaction does not happen */
+    OP_TRACK = 1 << 20,  /* what it reads is remembered for its connection (tracking.h) */
+    OP_TRACK_BCAST = 1 << 21, /* … whose prefixes are known: only that it has read */
+    OP_STALLS = 1 << 14, /* home: its connection takes in nothing until it is answered (REACH_TRY) */
+    OP_AGAIN = 1 << 15,  /* outcome: reached beyond its keys, changed nothing, is to be run anew */
+    OP_LISTED = 1 << 16, /* home: waits to be sent anew */
+    OP_DROPPED = 1 << 17, /* home: … which nobody wants any more */
 };
 
 struct op {
@@ -70,9 +77,10 @@ struct op {
     uint16_t db;
     uint8_t resp;
     /* written by the executing shard; the home looks at flags above meanwhile, so these are apart */
-    uint32_t outcome;      /* OP_FAILED, OP_HELD */
+    uint32_t outcome;      /* OP_FAILED, OP_HELD, OP_SKIPPED */
     size_t reply_bytes;
     uint64_t ticks;        /* CPU ticks it took */
+    uint64_t number;       /* home: of its connection's commands, this is the number-th answered */
     uint64_t weight;       /* APART_ANY */
     uint32_t *marks;       /* APART_EACH_KEY, APART_CONCAT: bytes of each element */
     uint32_t marks_count, marks_cap;
@@ -185,6 +193,11 @@ struct group {
     uint32_t nparts, missing; /* home: parts that have not come back */
     struct op **parts;
     struct lend *lend;        /* APART_LEND only */
+    /* APART_MADE only (subscribe.h) */
+    struct reply *made;
+    struct subscription **subs; /* that the parts add or take out; read by the executing shards */
+    uint32_t subs_count;
+    bool subs_leave;
 };
 
 #endif

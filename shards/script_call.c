@@ -12,6 +12,7 @@
 #include "shards/group.h"
 #include "shards/latency.h"
 #include "shards/monitor.h"
+#include "shards/pubsub.h"
 #include "shards/script_run.h"
 #include <assert.h>
 #include <limits.h>
@@ -274,6 +275,27 @@ static void run_at_home(struct script_run *x, struct call *c)
     }
 }
 
+/* PUBLISH: the owner of the channel counts and orders; from another shard the message is sent there,
+ * and only those who listen by patterns, which every shard knows, are counted. */
+static void run_publish(struct script_run *x, struct call *c)
+{
+    struct slice channel = c->argv[1];
+    struct key k = {.ptr = channel.ptr, .len = (uint32_t)channel.len, .arg = 1,
+                    .hash = hash_bytes(channel.ptr, channel.len),
+                    .slot = hash_slot(channel.ptr, channel.len)};
+    k.shard = x->shard->server->slot_shard[k.slot];
+    if (k.shard == x->shard->id) {
+        c->keys = &k;
+        c->nkeys = 1;
+        c->command->run(c);
+    } else if (slice_is(slice_str(c->command->name), "publish")) {
+        pubsub_publish_channel(x->shard, channel, k.hash, c->argv[2]);
+        reply_int(c->out, (int64_t)pubsub_publish_patterns(x->shard, channel, c->argv[2]));
+    } else {
+        reply_error(c->out, SCRIPT_ERROR_NOSCRIPT);
+    }
+}
+
 static void run_routed(struct script_run *x, struct call *c, uint32_t nkeys)
 {
     switch (c->command->route) {
@@ -289,6 +311,11 @@ static void run_routed(struct script_run *x, struct call *c, uint32_t nkeys)
     case ROUTE_CURSOR:
         run_by_cursor(x, c);
         break;
+    case ROUTE_CHANNELS:
+        run_publish(x, c);
+        break;
+    case ROUTE_SUBSCRIBE:
+    case ROUTE_TRANSACTION:
     case ROUTE_BARRIER: /* asks other shards, which may be waiting for this script */
         reply_error(c->out, SCRIPT_ERROR_NOSCRIPT);
         break;

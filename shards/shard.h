@@ -25,6 +25,9 @@ struct route;  /* taking in commands (route.h) */
 struct slowlog;
 struct latency;
 struct scripting;
+struct pubsub;    /* subscribers of the channels that it owns (pubsub.h) */
+struct push_box;  /* messages on their way out (push.h) */
+struct multi;
 
 /* Runs for one shard, in order, being collected. */
 struct chain {
@@ -48,10 +51,14 @@ struct shard {
     struct exec *exec;
     struct route *route;
     struct run_pool run_pool;
+    struct multi *multi_pool;      /* multi.h: memory of ended transactions */
+    uint32_t multi_pool_count;
     struct chain *outbox;          /* by shard: runs taken in during this phase */
     struct chain *returns;         /* by home: runs executed during this turn */
     struct slowlog *slowlog;       /* slowlog.h: entries of connections at home here */
     struct latency *latency;       /* latency.h */
+    struct pubsub *pubsub;
+    struct push_box *pushes;
     struct conn *conns, *conns_last;
     uint32_t conn_count;           /* in that list */
     struct lookup conn_ids;        /* the same, by id */
@@ -66,6 +73,8 @@ struct shard {
     struct scripting *scripting;     /* scripting.h */
     bool serving;                    /* between a script's instructions (shard_serve) */
     struct op *executing;          /* the op that runs now, NULL: none (exec_op) */
+    struct tracking_shard *tracking; /* tracking.h */
+    struct lookup watched;         /* watch.h: keys of this shard that transactions watch */
     uint32_t interests;            /* who waits for changes of keys here (touch.h) */
     struct op *barrier_op;         /* the barrier command running now (broadcast.c) */
     bool broadcasting;             /* it has begun a broadcast */
@@ -85,6 +94,10 @@ struct shard {
     struct shard_stats stats;
     _Atomic uint32_t monitor_count;  /* of monitors */
 };
+
+/* The shard that this thread is; NULL on other threads. For hooks, which are told whose keys are
+ * concerned, and not who works on them (core/keyspace.h, views). */
+extern _Thread_local struct shard *shard_self;
 
 /* --- broadcast: a function on every shard ----------------------------------------------------
  * For a command that runs at home (ROUTE_BARRIER) and needs all shards: part() runs on each
@@ -108,9 +121,6 @@ void note_run(struct shard *s, struct message *message);
 bool note_serves_busy(const struct message *message);
 /* Pushes a message and wakes the receiver if it sleeps. */
 void shard_send(struct shard *from, struct shard *to, struct message *message);
-
-/* The shard whose thread this is: for hooks, which run on whatever thread works on a keyspace. */
-extern _Thread_local struct shard *shard_self;
 
 struct shard *shard_new(struct server *server, unsigned id);
 /* The thread's main function; returns when the server stops. */
