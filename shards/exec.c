@@ -225,7 +225,8 @@ static void lend_hold(struct shard *s, struct op *op)
     struct lend_part *part = lend_part_of(lend, op);
     slots_hold(s->exec, op);
     op->outcome |= OP_HELD;
-    if ((op->flags & OP_TRACK) && (op->command->flags & CMD_READONLY)) {
+    if ((op->flags & OP_TRACK) &&
+        ((op->command->flags & CMD_READONLY) || op->command->prepare != NULL)) {
         const struct op *head = op->group->head;
         tracking_remember(s, op, head->keys, head->nkeys);
     }

@@ -14,6 +14,7 @@
 #include "shards/monitor.h"
 #include "shards/pubsub.h"
 #include "shards/script_run.h"
+#include "shards/tracking.h"
 #include <assert.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -28,7 +29,8 @@ static const char *refusal(const struct script_run *x, const struct command *cmd
     if (cmd->run == NULL || !command_arity_fits(cmd, argc)) {
         return SCRIPT_ERROR_ARITY;
     }
-    if (cmd->flags & CMD_NOSCRIPT) {
+    if ((cmd->flags & CMD_NOSCRIPT) &&
+        !atomic_load_explicit(&x->shard->server->scripts_may_all, memory_order_relaxed)) {
         return SCRIPT_ERROR_NOSCRIPT;
     }
     if (x->read_only && (cmd->flags & (CMD_WRITE | CMD_MAY_REPLICATE))) {
@@ -79,7 +81,7 @@ static bool stray(struct script_run *x, const struct command *cmd, struct reply 
     if (!x->bounded) {
         return true;
     }
-    x->abandoned = x->may_restart && !x->wrote;
+    x->abandoned = x->may_restart && !x->wrote && !x->told;
     refuse(x, cmd, "ERR Script reached for a key that it did not declare, after it had written; now "
                    "that this is known it will not happen again. Declare the key, or run it anew", out);
     return false;
@@ -170,10 +172,14 @@ static struct call inner_call(const struct script_run *x, const struct command *
 
 static void run_by_keys(struct script_run *x, struct call *c, uint32_t nkeys)
 {
+    struct shard *s = x->shard;
     c->keys = x->scripting->keys;
     c->nkeys = nkeys;
     c->command->run(c);
     x->outer->dirty += c->dirty;
+    if ((s->executing->flags & OP_TRACK) && (c->command->flags & CMD_READONLY)) {
+        tracking_remember(s, s->executing, c->keys, nkeys);
+    }
 }
 
 /* One shard's part of a command on all of them. */
@@ -268,6 +274,10 @@ static void run_select(struct script_run *x, struct call *c)
 static void run_at_home(struct script_run *x, struct call *c)
 {
     c->host = NULL; /* there is no connection here */
+    if ((c->command->flags & CMD_NOSCRIPT) && !(c->command->flags & CMD_PROTECTED)) {
+        reply_error(c->out, SCRIPT_ERROR_NOSCRIPT); /* AUTH, HELLO …: it is about one */
+        return;
+    }
     if (slice_is(c->argv[0], "select")) {
         run_select(x, c);
     } else {
@@ -280,6 +290,7 @@ static void run_at_home(struct script_run *x, struct call *c)
 static void run_publish(struct script_run *x, struct call *c)
 {
     struct slice channel = c->argv[1];
+    x->told = true;
     struct key k = {.ptr = channel.ptr, .len = (uint32_t)channel.len, .arg = 1,
                     .hash = hash_bytes(channel.ptr, channel.len),
                     .slot = hash_slot(channel.ptr, channel.len)};

@@ -70,6 +70,8 @@ struct server {
     _Alignas(64) _Atomic int32_t event_topics;
     _Atomic int32_t event_filter[EVENT_FILTER_SIZE];
 
+    _Atomic bool scripts_may_all; /* DEBUG SET-DISABLE-DENY-SCRIPTS */
+
     /* CLIENT PAUSE: until when (unix ms; 0: not paused) and whether only writes wait. Written by
      * the shard that runs CLIENT PAUSE, read by all when they route. */
     _Atomic int64_t pause_until_ms;
