@@ -218,7 +218,7 @@ static bool names_key(const struct scan *s, struct slice name)
     bool bound = false;
     for (uint32_t i = 0; i < s->count; i++) {
         uint32_t behind;
-        if (is_name(s, i, "local")) {
+        if (is_name(s, i, "local") && !is_name(s, i + 1, "function")) {
             int place = place_in_local(s, i, name, &behind);
             if (place >= 0) {
                 if (bound || !is_sign(s, behind, "=") || !list_has_key(s, behind + 1, place)) {
@@ -294,7 +294,7 @@ static bool call_is_narrow(const struct scan *s, uint32_t i)
     }
     if (cmd->keys[0].begin != KEY_BEGIN_NONE &&
         (cmd->find_keys != NULL || (cmd->flags & CMD_MOVABLE_KEYS) ||
-         !command_legacy_range(cmd, &range))) {
+         command_legacy_range(cmd, &range))) {
         return false;
     }
     i += 2;
