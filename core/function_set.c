@@ -15,6 +15,7 @@ enum {
     OPCODE_FUNCTION = 246,  /* release candidates of Redis 7.0: name, engine, description, code */
     OPCODE_FUNCTION2 = 245, /* code with its shebang */
     FOOTER_BYTES = 10,
+    CODE_MAX_BYTES = 1 << 29, /* of one library */
 };
 
 static int library_order(const void *a, const void *b)
@@ -322,7 +323,8 @@ static bool read_library(struct serial_reader *r, struct bytes *code, struct rep
 static struct function_set *read_payload(struct script_vm *vm, struct slice payload,
                                          struct reply *out)
 {
-    struct serial_reader r = {0};
+    static const struct settings bounds = {.proto_max_bulk_len = CODE_MAX_BYTES};
+    struct serial_reader r = {.settings = &bounds};
     if (!serial__footer_is_good(payload, &r.version)) {
         reply_error(out, "ERR DUMP payload version or checksum are wrong");
         return NULL;

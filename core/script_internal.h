@@ -66,6 +66,7 @@ struct script_state {
     struct script_vm *vm;
     size_t used_bytes;
     bool must_have;        /* I2 */
+    bool starved;          /* memory was refused during this run */
     bool is_functions;
     struct script_run_ctx *run; /* I3 */
     struct loading *loading;

@@ -223,6 +223,33 @@ static int base_pcall(lua_State *lua)
     return lua_gettop(lua);
 }
 
+/* The error handler that xpcall sets: calls upvalue 1, the script's. Not when the script has been
+ * killed: Lua calls no hook while the handler runs for an error that a hook has raised, so a
+ * handler that does not end could not be stopped. */
+static int guarded_handler(lua_State *lua)
+{
+    const struct script_run_ctx *run = script__state_of(lua)->run;
+    if (run != NULL && run->killed) {
+        return 1;
+    }
+    lua_pushvalue(lua, lua_upvalueindex(1));
+    lua_insert(lua, 1);
+    lua_call(lua, lua_gettop(lua) - 1, 1);
+    return 1;
+}
+
+static int base_xpcall(lua_State *lua)
+{
+    luaL_checkany(lua, 2);
+    lua_settop(lua, 2);
+    lua_pushcclosure(lua, guarded_handler, 1);
+    lua_insert(lua, 1);
+    int status = lua_pcall(lua, 0, LUA_MULTRET, 1);
+    lua_pushboolean(lua, status == 0);
+    lua_replace(lua, 1);
+    return lua_gettop(lua);
+}
+
 /* --- Compiling --- */
 
 struct code_reader {
@@ -417,6 +444,7 @@ static void replace_functions(lua_State *lua)
     set_function(lua, "rawset", base_rawset);
     set_function(lua, "unpack", base_unpack);
     set_function(lua, "pcall", base_pcall);
+    set_function(lua, "xpcall", base_xpcall);
     set_function(lua, "loadstring", base_loadstring);
     set_function(lua, "load", base_load);
     set_function(lua, "setmetatable", base_setmetatable);

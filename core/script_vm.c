@@ -38,6 +38,7 @@ static void *allocate(void *owner, void *old, size_t old_bytes, size_t bytes)
     size_t limit = state->vm->limit_bytes;
     if (limit > 0 && bytes > old_bytes && state->used_bytes + (bytes - old_bytes) > limit &&
         !state->must_have) {
+        state->starved = true;
         return NULL;
     }
     void *p = old == NULL ? mem_try_alloc(bytes) : mem_try_realloc(old, bytes);
@@ -45,6 +46,7 @@ static void *allocate(void *owner, void *old, size_t old_bytes, size_t bytes)
         if (state->must_have || bytes <= old_bytes) {
             mem__out_of_memory(bytes); /* Lua relies on shrinking */
         }
+        state->starved = true;
         return NULL;
     }
     state->used_bytes += bytes - old_bytes;
@@ -231,15 +233,21 @@ static int collect(lua_State *lua)
     return 0;
 }
 
+static void collect_state(struct script_state *state)
+{
+    state->must_have = true;
+    lua_cpcall(state->lua, collect, NULL);
+    lua_settop(state->lua, STACK_BASE);
+    state->must_have = false;
+    state->starved = false;
+}
+
 void script_vm_collect(struct script_vm *vm)
 {
     struct script_state *const states[] = {&vm->eval, &vm->functions};
     for (int i = 0; i < 2; i++) {
         if (states[i]->lua != NULL && states[i]->run == NULL) {
-            states[i]->must_have = true;
-            lua_cpcall(states[i]->lua, collect, NULL);
-            states[i]->must_have = false;
-            lua_settop(states[i]->lua, STACK_BASE);
+            collect_state(states[i]);
         }
     }
 }
@@ -248,7 +256,7 @@ void script_vm_collect(struct script_vm *vm)
 static void tune_collector(struct script_state *state)
 {
     state->runs = 0;
-    bool small = state->used_bytes < SMALL_HEAP_BYTES;
+    bool small = state->used_bytes < SMALL_HEAP_BYTES && state->vm->limit_bytes == 0;
     lua_gc(state->lua, LUA_GCSETPAUSE, small ? PAUSE_SMALL : PAUSE_LARGE);
     lua_gc(state->lua, LUA_GCSETSTEPMUL, 200);
     if (!small) {
@@ -474,6 +482,9 @@ struct script_result script__execute(struct script_state *state, struct script_r
     state->run = NULL;
     if (state->vm->reply.head != NULL) {
         reply_clear(&state->vm->reply); /* an error struck while it was being converted */
+    }
+    if (state->starved) {
+        collect_state(state); /* Lua 5.1 does not by itself when memory runs out */
     }
     if (++state->runs == TUNE_PERIOD) {
         tune_collector(state);
