@@ -10,6 +10,7 @@
 #include "shards/log.h"
 #include "shards/monitor.h"
 #include "shards/multi.h"
+#include "shards/scripting.h"
 #include "shards/slowlog.h"
 #include "shards/subscribe.h"
 #include "shards/tracking.h"
@@ -385,14 +386,31 @@ static void send_by_cursor(struct shard *s, struct conn *conn, const struct comm
 
 /* --- checks ---------------------------------------------------------------------------------- */
 
-static bool paused(struct shard *s, const struct conn *conn, const struct command *cmd)
+/* A script that says that it does not write need not wait for the end of CLIENT PAUSE WRITE. */
+static bool may_write(const struct conn *conn, const struct command *cmd, const struct slice *argv,
+                      uint32_t argc)
+{
+    uint32_t flags = multi_flags(conn, cmd);
+    if (cmd->prepare != NULL && !(conn->flags & CONN_MULTI)) {
+        void *extra = NULL;
+        cmd->prepare(argv, argc, &extra);
+        if (extra != NULL) {
+            flags = scripting_command_flags(cmd, extra);
+            cmd->release(extra);
+        }
+    }
+    return flags & (CMD_WRITE | CMD_MAY_REPLICATE);
+}
+
+static bool paused(struct shard *s, const struct conn *conn, const struct command *cmd,
+                   const struct slice *argv, uint32_t argc)
 {
     int64_t until = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed);
     if (until == 0 || s->now_ms >= until) {
         return false;
     }
     return !atomic_load_explicit(&s->server->pause_writes_only, memory_order_relaxed) ||
-           (multi_flags(conn, cmd) & (CMD_WRITE | CMD_MAY_REPLICATE));
+           may_write(conn, cmd, argv, argc);
 }
 
 static const char *refusal_of_subscriber(struct route *r, const struct command *cmd)
@@ -587,7 +605,7 @@ static bool dispatch(struct shard *s, struct conn *conn, const struct slice *arg
         reply_mode_step(conn);
         return true;
     }
-    if (s->route->paused && paused(s, conn, cmd)) {
+    if (s->route->paused && paused(s, conn, cmd, argv, argc)) {
         conn_pause(conn);
         return false;
     }

@@ -55,12 +55,12 @@ enum op_flag {
     OP_MORE = 1 << 11,   /* … and not its last op in this run: nothing may come in between */
     OP_CHECK = 1 << 12,  /* of EXEC: decides about the transaction by the watched keys (watch.h) */
     OP_SKIPPED = 1 << 13, /* outcome: a watched key has changed, the transaction does not happen */
-    OP_TRACK = 1 << 20,  /* what it reads is remembered for its connection (tracking.h) */
-    OP_TRACK_BCAST = 1 << 21, /* … whose prefixes are known: only that it has read */
     OP_STALLS = 1 << 14, /* home: its connection takes in nothing until it is answered (REACH_TRY) */
     OP_AGAIN = 1 << 15,  /* outcome: reached beyond its keys, changed nothing, is to be run anew */
     OP_LISTED = 1 << 16, /* home: waits to be sent anew */
     OP_DROPPED = 1 << 17, /* home: … which nobody wants any more */
+    OP_TRACK = 1 << 20,  /* what it reads is remembered for its connection (tracking.h) */
+    OP_TRACK_BCAST = 1 << 21, /* … whose prefixes are known: only that it has read */
 };
 
 struct op {

@@ -15,6 +15,7 @@ struct word {
 struct scan {
     struct word *words; /* ended by WORD_END */
     uint32_t count;
+    const char *keys;   /* what the script's keys are called: KEYS, in functions keys */
 };
 
 /* --- words ----------------------------------------------------------------------------------- */
@@ -121,9 +122,8 @@ static const char *next_word(const char *p, const char *end, struct word *w)
     return q;
 }
 
-static bool read_words(struct scan *s, const struct script *script)
+static bool read_words(struct scan *s, const char *p, const char *end)
 {
-    const char *p = script->body + script->shebang_len, *end = script->body + script->body_len;
     for (s->count = 0; s->count < SCRIPT_SCAN_WORDS_MAX; s->count++) {
         p = next_word(p, end, &s->words[s->count]);
         if (p == NULL) {
@@ -192,7 +192,7 @@ static int place_in_local(const struct scan *s, uint32_t i, struct slice name, u
 static bool list_has_key(const struct scan *s, uint32_t i, int place)
 {
     for (;; place--) {
-        bool key = is_name(s, i, "KEYS") && is_sign(s, i + 1, "[");
+        bool key = is_name(s, i, s->keys) && is_sign(s, i + 1, "[");
         if (!key) {
             return false; /* only lists of keys are understood */
         }
@@ -250,10 +250,10 @@ static bool names_key(const struct scan *s, struct slice name)
 static bool argument_is_key(const struct scan *s, uint32_t *i, bool may_unpack)
 {
     uint32_t behind;
-    if (is_name(s, *i, "KEYS") && is_sign(s, *i + 1, "[")) {
+    if (is_name(s, *i, s->keys) && is_sign(s, *i + 1, "[")) {
         behind = behind_bracket(s, *i + 1);
     } else if (may_unpack && is_name(s, *i, "unpack") && is_sign(s, *i + 1, "(") &&
-               is_name(s, *i + 2, "KEYS") && is_sign(s, *i + 3, ")")) {
+               is_name(s, *i + 2, s->keys) && is_sign(s, *i + 3, ")")) {
         behind = *i + 4;
     } else if (*i < s->count && s->words[*i].kind == WORD_NAME && names_key(s, s->words[*i].text)) {
         behind = *i + 1;
@@ -339,8 +339,38 @@ static bool is_devious(struct slice name)
     return false;
 }
 
+/* The name of a function is only handed on (to redis.register_function), never called. */
+static bool is_never_called(const struct scan *s, uint32_t at)
+{
+    for (uint32_t i = 0; i + 1 < s->count; i++) {
+        if (i != at && s->words[i].kind == WORD_NAME &&
+            slice_equal(s->words[i].text, s->words[at].text) && !is_sign(s, i + 1, ",") &&
+            !is_sign(s, i + 1, ")") && !is_sign(s, i + 1, "}")) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The first parameter of a function that the server calls: then it holds the declared keys. */
+static bool is_first_parameter(const struct scan *s, uint32_t i)
+{
+    if (i < 2 || !is_sign(s, i - 1, "(") || (!is_sign(s, i + 1, ",") && !is_sign(s, i + 1, ")"))) {
+        return false;
+    }
+    if (is_name(s, i - 2, "function")) { /* a value: an argument, or callback= */
+        return i > 2 && (is_sign(s, i - 3, ",") || (i > 3 && is_sign(s, i - 3, "=") &&
+                                                    is_name(s, i - 4, "callback")));
+    }
+    return i > 2 && is_name(s, i - 3, "function") && s->words[i - 2].kind == WORD_NAME &&
+           is_never_called(s, i - 2);
+}
+
 static bool keys_is_harmless(const struct scan *s, uint32_t i)
 {
+    if (is_first_parameter(s, i)) {
+        return same(slice_str(s->keys), "keys");
+    }
     if (i > 0 && is_sign(s, i - 1, "#")) {
         return true;
     }
@@ -373,7 +403,7 @@ static bool words_are_narrow(const struct scan *s)
         if (is_devious(s->words[i].text)) {
             return false;
         }
-        if (is_name(s, i, "KEYS") && !keys_is_harmless(s, i)) {
+        if (is_name(s, i, s->keys) && !keys_is_harmless(s, i)) {
             return false;
         }
         if (!is_name(s, i, "redis")) {
@@ -393,11 +423,23 @@ static bool words_are_narrow(const struct scan *s)
     return true;
 }
 
-bool script_scan_is_narrow(const struct script *script)
+static bool scan(const char *code, size_t len, const char *keys)
 {
-    size_t most = script->body_len < SCRIPT_SCAN_WORDS_MAX ? script->body_len : SCRIPT_SCAN_WORDS_MAX;
-    struct scan s = {.words = mem_alloc_zero((most + 2) * sizeof(struct word))};
-    bool narrow = read_words(&s, script) && words_are_narrow(&s);
+    size_t most = len < SCRIPT_SCAN_WORDS_MAX ? len : SCRIPT_SCAN_WORDS_MAX;
+    struct scan s = {.words = mem_alloc_zero((most + 2) * sizeof(struct word)), .keys = keys};
+    bool narrow = read_words(&s, code, code + len) && words_are_narrow(&s);
     mem_free(s.words);
     return narrow;
+}
+
+bool script_scan_is_narrow(const struct script *script)
+{
+    return scan(script->body + script->shebang_len, script->body_len - script->shebang_len, "KEYS");
+}
+
+bool script_scan_library_is_narrow(struct slice code)
+{
+    const char *line = memchr(code.ptr, '\n', code.len); /* the shebang's */
+    size_t skip = line != NULL ? (size_t)(line - code.ptr) : code.len;
+    return scan(code.ptr + skip, code.len - skip, "keys");
 }

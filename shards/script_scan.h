@@ -26,5 +26,8 @@ enum { SCRIPT_SCAN_WORDS_MAX = 4096 }; /* longer ones are not scanned */
 
 /* True: it cannot. */
 bool script_scan_is_narrow(const struct script *s);
+/* None of the library's functions can: their first parameter must be called keys, and they must not
+ * call each other with keys. */
+bool script_scan_library_is_narrow(struct slice code);
 
 #endif

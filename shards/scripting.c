@@ -136,6 +136,17 @@ const struct call *scripting_running(const struct shard *s, const char **name, u
     return x->outer;
 }
 
+uint32_t scripting_command_flags(const struct command *cmd, const struct runnable *r)
+{
+    if (r->flags & SCRIPT_COMPAT) {
+        return cmd->flags;
+    }
+    return (cmd->flags & ~(uint32_t)(CMD_STALE | CMD_DENYOOM | CMD_WRITE | CMD_MAY_REPLICATE)) |
+           (r->flags & (SCRIPT_ALLOW_OOM | SCRIPT_NO_WRITES) ? 0 : CMD_DENYOOM) |
+           (r->flags & SCRIPT_NO_WRITES ? 0 : CMD_WRITE) |
+           (r->flags & SCRIPT_ALLOW_STALE ? CMD_STALE : 0);
+}
+
 /* --- running ---------------------------------------------------------------------------------- */
 
 static bool may_run(struct call *c, const struct runnable *r, bool read_only_command, bool oom)

@@ -67,6 +67,8 @@ void scripting_memory(const struct server *server, uint64_t *eval_bytes, uint64_
 /* Compiles r on its first run anywhere, so that what does not compile stays unknown. False: an error
  * was written. */
 bool scripting_compiles(struct shard *s, struct runnable *r, struct reply *out);
+/* The flags of the command with what the script that it runs says of itself. */
+uint32_t scripting_command_flags(const struct command *cmd, const struct runnable *r);
 /* Runs r for c: checks its flags, writes one reply. keys lie at argv[3]. */
 void scripting_run(struct call *c, struct runnable *r, uint32_t nkeys, bool read_only_command);
 

@@ -242,6 +242,11 @@ struct runnable *functions_find(struct scripts *s, struct slice name)
     return &c->functions[i];
 }
 
+static bool library_is_narrow(const struct function_library *lib)
+{
+    return script_scan_library_is_narrow(slice_of(lib->code, lib->code_len));
+}
+
 static struct function_catalog *catalog_new(struct function_catalog *old, struct function_set *set)
 {
     uint32_t n = set->function_count;
@@ -258,6 +263,8 @@ static struct function_catalog *catalog_new(struct function_catalog *old, struct
         int64_t before = find_function(old, slice_str(r->function->name));
         if (before >= 0 && old->functions[before].function == r->function) {
             atomic_init(&r->reach, atomic_load(&old->functions[before].reach));
+        } else if (library_is_narrow(r->function->library)) {
+            atomic_init(&r->reach, RUNNABLE_PROVEN);
         }
     }
     return c;

@@ -3,6 +3,7 @@
 #include "shards/commands.h"
 #include "shards/script_scan.h"
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 static bool narrow(const char *body)
 {
@@ -81,6 +82,33 @@ Test(script_scan, scripts_that_may_reach_further)
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
         cr_expect_not(narrow(bodies[i]), "%s", bodies[i]);
     }
+}
+
+static bool library_narrow(const char *body)
+{
+    narrow("return 1"); /* makes the command table */
+    char code[1024];
+    snprintf(code, sizeof code, "#!lua name=lib\n%s", body);
+    return script_scan_library_is_narrow(slice_str(code));
+}
+
+Test(script_scan, libraries)
+{
+    cr_expect(library_narrow("redis.register_function('f', function(keys, args) "
+                             "return redis.call('INCR', keys[1]) end)"));
+    cr_expect(library_narrow("redis.register_function{function_name='f', callback=function(keys, args) "
+                             "return redis.call('GET', keys[1]) end, flags={'no-writes'}}"));
+    cr_expect(library_narrow("local function f(keys, args) local h = keys[1] "
+                             "return redis.call('HSET', h, args[1], args[2]) end "
+                             "redis.register_function('f', f)"));
+    cr_expect_not(library_narrow("local function f(keys) return redis.call('GET', keys[1]) end "
+                                 "redis.register_function('g', function() return f({'x'}) end)"));
+    cr_expect_not(library_narrow("redis.register_function('f', function(k, keys) "
+                                 "return redis.call('GET', keys[1]) end)"));
+    cr_expect_not(library_narrow("redis.register_function('f', function(keys) "
+                                 "return redis.call('GET', 'x') end)"));
+    cr_expect_not(library_narrow("local keys = {'x'} redis.register_function('f', function() "
+                                 "return redis.call('GET', keys[1]) end)"));
 }
 
 Test(script_scan, text_that_ends_anywhere)
