@@ -373,4 +373,5 @@ void script_call(void *ctx, const struct slice *argv, uint32_t argc, struct repl
         stats_error(s, out->error_code);
     }
     stats_record(s, cmd, ticks, failed);
+    counter_add(&s->stats.commands, 1);
 }
