@@ -23,6 +23,8 @@ struct op;
 struct run;
 struct multi;
 struct watch;
+struct subscriber;
+struct held_push;
 
 enum conn_flag {
     CONN_CLOSING = 1 << 0,
@@ -41,6 +43,7 @@ enum conn_flag {
     CONN_BARRIER_LISTED = 1 << 13,
     CONN_MULTI = 1 << 14,    /* between MULTI and the end of EXEC: conn->multi is there */
     CONN_EXEC = 1 << 15,     /* EXEC has begun and part of its transaction is not sent yet */
+    CONN_TRACKING_TARGET = 1 << 20, /* others redirect their invalidations here */
 };
 
 enum { CONN_HOLD_NS = 200000 }; /* output waits at most this long for the rest of its pipeline */
@@ -61,6 +64,7 @@ struct conn {
     uint8_t resp;
     bool authenticated;
     uint8_t reply_mode;
+    struct tracking *tracking; /* NULL: it does not track (tracking.h) */
     char *name, *lib_name, *lib_ver; /* NULL: not set */
     char addr[NET_ADDR_BYTES], laddr[NET_ADDR_BYTES];
 
@@ -85,6 +89,9 @@ struct conn {
 
     struct multi *multi;     /* multi.h: CONN_MULTI */
     struct watch *watch;     /* watch.h: NULL unless keys are watched */
+    uint64_t drained;        /* ops that have left it */
+    struct held_push *held; /* messages that wait for one of them (push.h I3) */
+    struct subscriber *subscriber;      /* what it is subscribed to; NULL: never was (subscribe.h) */
 
     /* output */
     struct reply out;

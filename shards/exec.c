@@ -3,6 +3,8 @@
 #include "shards/latency.h"
 #include "shards/monitor.h"
 #include "shards/watch.h"
+#include "shards/push.h"
+#include "shards/tracking.h"
 #include <assert.h>
 
 enum { PREFETCH_OPS = 32 };
@@ -88,6 +90,16 @@ static bool transaction_conflicts(const struct exec *x, const struct op *op)
 
 /* --- running -------------------------------------------------------------------------------- */
 
+/* While the op still is the one that runs: what it causes is told to its own connection later. */
+static void track(struct shard *s, const struct op *op)
+{
+    if ((op->flags & OP_TRACK) && (op->command->flags & CMD_READONLY) &&
+        !((op->flags & OP_PART) && op->group->lend != NULL)) {
+        tracking_remember(s, op, op->keys, op->nkeys);
+    }
+    tracking_turn(s);
+}
+
 static uint32_t call_flags(const struct shard *s, const struct op *op)
 {
     const struct lend *lend = op->flags & OP_PART ? op->group->lend : NULL;
@@ -130,6 +142,9 @@ void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace 
     uint64_t start = clock_ticks();
     op->command->run(&c);
     op->ticks = clock_ticks() - start;
+    if (s->interests > 0 || (op->flags & OP_TRACK)) {
+        track(s, op);
+    }
     s->executing = outer;
     out->muted = false;
     op->reply_bytes = out->total_bytes - bytes;
@@ -208,9 +223,14 @@ static void lend_hold(struct shard *s, struct op *op)
     struct lend_part *part = lend_part_of(lend, op);
     slots_hold(s->exec, op);
     op->outcome |= OP_HELD;
+    if ((op->flags & OP_TRACK) && (op->command->flags & CMD_READONLY)) {
+        const struct op *head = op->group->head;
+        tracking_remember(s, op, head->keys, head->nkeys);
+    }
     if (op != lend->runner_op) {
         lend_give(s, lend, part);
     }
+    pushes_flush(s); /* notify.h I1 */
     struct shard *runner = s->server->shards[lend->runner];
     if (atomic_fetch_sub_explicit(&lend->missing, 1, memory_order_acq_rel) == 1) {
         if (runner == s) {
@@ -239,6 +259,7 @@ static void lend_run(struct shard *s, struct run *run, struct op *op)
     exec_op(s, op, &run->reply, lend->views);
     op->keys = own_keys;
     op->nkeys = own_nkeys;
+    pushes_flush(s); /* notify.h I1 */
     for (uint32_t i = 0; i < lend->nparts; i++) {
         struct lend_part *part = &lend->parts[i];
         if (part->op != op) {
@@ -276,6 +297,7 @@ static void lend_released(struct shard *s, struct lend_part *part)
         view_settle(s, part);
     }
     touched_replay(&part->touched, s);
+    tracking_turn(s);
     slots_let_go(s->exec, op);
     op->outcome &= ~(uint32_t)OP_HELD;
     op->run->at = op->run_next;
@@ -375,6 +397,9 @@ static bool run_proceed(struct shard *s, struct run *run)
                 return false;
             }
         } else {
+            if ((run->flags & RUN_DIRECT) && s->pushes->count > 0) {
+                pushes_flush(s); /* push.h I2: its reply goes out at once */
+            }
             exec_op(s, op, run->flags & RUN_DIRECT ? &run->conn->out : &run->reply, NULL);
         }
         run->at = op->run_next;
@@ -483,6 +508,9 @@ static void take(struct shard *s)
         case MESSAGE_DECIDED:
             watch_decided(m);
             break;
+        case MESSAGE_PUSHES:
+            pushes_arrived(s, (struct delivery *)m);
+            break;
         case MESSAGE_NOTE:
             note_run(s, m);
             break;
@@ -550,6 +578,7 @@ bool exec_turn(struct shard *s)
     merge_chains(x);
     if (x->waiting != NULL) {
         pass(s);
+        pushes_flush(s); /* push.h I2: before what was executed after them goes back */
         if (s->server->shard_count > 1) {
             send_returns(s);
         }

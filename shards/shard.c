@@ -15,9 +15,12 @@
 #include "shards/latency.h"
 #include "shards/listener.h"
 #include "shards/multi.h"
+#include "shards/notify.h"
+#include "shards/pubsub.h"
 #include "shards/route.h"
 #include "shards/slowlog.h"
 #include "shards/touch.h"
+#include "shards/tracking.h"
 #include <errno.h>
 #include <sched.h>
 #include <stddef.h>
@@ -35,14 +38,14 @@ enum {
     SHARD_ENTRIES = 2048,
 };
 
+_Thread_local struct shard *shard_self;
+
 static const struct io_handlers handlers = {
     .accepted = listener_accepted,
     .received = conn_received,
     .sent = conn_sent,
     .closed = conn_closed,
 };
-
-_Thread_local struct shard *shard_self;
 
 struct shard *shard_new(struct server *server, unsigned id)
 {
@@ -262,8 +265,14 @@ static bool turn(struct shard *s, bool more)
     take_done(s);
     route_barriers(s);
     timers_run(&s->timers, s->now_ns, 64);
+    pushes_flush(s);
     conn_flush_all(s);
-    return background(s, !worked);
+    more = background(s, !worked);
+    tracking_turn(s);
+    if (pushes_flush(s)) { /* keys have expired */
+        conn_flush_all(s);
+    }
+    return more;
 }
 
 /* Closes all connections, and goes on until what they have in flight has come back to every shard:
@@ -304,6 +313,7 @@ static void give_back(struct shard *s)
 #if defined(__SANITIZE_ADDRESS__)
     timers_free(&s->timers);
     keyspace_destroy(s->keyspace);
+    tracking_shard_free(s->tracking);
     exec_free(s->exec);
     route_free(s->route);
     run_pool_free(&s->run_pool);
@@ -314,6 +324,8 @@ static void give_back(struct shard *s)
     latency_free(s->latency);
     lookup_free(&s->conn_ids);
     lookup_free(&s->watched);
+    pubsub_free(s->pubsub);
+    push_box_free(s->pushes, s->server->shard_count);
     reply_pool_drain();
 #endif
     (void)s;
@@ -345,6 +357,7 @@ static bool start(struct shard *s)
     crash_thread_init();
     mem_thread_register(&s->memory);
     slab_thread_init();
+    shard_self = s;
     if (s->config->shard_pinning) {
         pin(s);
     }
@@ -367,6 +380,10 @@ static bool start(struct shard *s)
     timers_init(&s->timers);
     s->keyspace = keyspace_new(&s->config->core);
     touch_attach(s);
+    s->keyspace->hooks.event = notify_event;
+    s->tracking = tracking_shard_new();
+    s->pubsub = pubsub_new();
+    s->pushes = push_box_new(server->shard_count);
     s->exec = exec_new();
     s->route = route_new(server->shard_count);
     s->outbox = mem_alloc_zero(server->shard_count * sizeof *s->outbox);
@@ -382,7 +399,6 @@ static bool start(struct shard *s)
 void *shard_main(void *arg)
 {
     struct shard *s = arg;
-    shard_self = s;
     char name[16];
     snprintf(name, sizeof name, "shard-%u", s->id);
     pthread_setname_np(pthread_self(), name);

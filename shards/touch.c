@@ -3,6 +3,7 @@
 #include "core/mem.h"
 #include "shards/shard.h"
 #include "shards/watch.h"
+#include "shards/tracking.h"
 #include <string.h>
 
 struct touched_note {
@@ -18,13 +19,13 @@ struct touched_note {
 
 void touch_key(struct shard *s, int db, const struct key *k, uint64_t client)
 {
-    (void)client;
+    tracking_key(s, k, client);
     watch_touched(s, db, k);
 }
 
 void touch_flush(struct shard *s, int db, uint64_t client)
 {
-    (void)client;
+    tracking_flush(s, client);
     watch_flushing(s, db);
 }
 
