@@ -312,7 +312,7 @@ static bool send_queued(struct shard *s, struct conn *conn)
     int db = conn->db;
     uint8_t resp = conn->resp;
     bool stop = false;
-    while (m->at < m->count && !stop && !(conn->flags & CONN_CLOSING)) {
+    while (m->at < m->count && !stop) {
         const struct multi_command *q = &m->queue[m->at++];
         const struct command *cmd = q->command;
         const struct slice *argv = m->args + m->args_at;

@@ -614,11 +614,10 @@ static uint32_t take_input(struct shard *s, struct conn *conn, bool *more)
     };
     uint32_t commands = 0;
     *more = false;
+    if ((conn->flags & (CONN_EXEC | CONN_STALLED)) == CONN_EXEC) {
+        multi_resume(s, conn); /* first the rest of the transaction (multi.h I3) */
+    }
     while (may_parse(conn)) {
-        if (conn->flags & CONN_EXEC) {
-            multi_resume(s, conn); /* first the rest of the transaction (multi.h I3) */
-            continue;
-        }
         struct slice in = conn_input(conn);
         if (in.len == 0) {
             return commands;
@@ -677,6 +676,7 @@ static uint32_t conn_session(struct shard *s, struct conn *conn)
         }
     }
     if (conn->flags & CONN_CLOSING) {
+        conn_drain(conn); /* it may have been the rest of a transaction that it waited for */
         return commands;
     }
     if (more) {
