@@ -5,8 +5,10 @@
 #include "shards/clock.h"
 #include "shards/commands.h"
 #include "shards/monitor.h"
+#include "shards/multi.h"
 #include "shards/shard.h"
 #include "shards/subscribe.h"
+#include "shards/watch.h"
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +32,7 @@ STAND_IN const struct command generic_commands[] = {{0}};
 STAND_IN const struct command config_commands[] = {{0}};
 STAND_IN const struct command server_commands[] = {{0}};
 STAND_IN const struct command pubsub_commands[] = {{0}};
+STAND_IN const struct command multi_commands[] = {{0}};
 
 static int64_t fixed_unix_us(void)
 {
@@ -53,6 +56,26 @@ STAND_IN void conn_close(struct conn *conn, bool after_reply)
 STAND_IN bool conn_authenticated(const struct conn *conn)
 {
     return conn->authenticated || conn->shard->config->requirepass.ptr == NULL;
+}
+
+STAND_IN void multi_discard(struct conn *conn)
+{
+    conn->flags &= ~(uint32_t)CONN_MULTI;
+}
+
+STAND_IN size_t multi_memory(const struct conn *conn)
+{
+    return 0;
+}
+
+STAND_IN bool watch_dirty(const struct conn *conn)
+{
+    return false;
+}
+
+STAND_IN uint32_t watch_count(const struct conn *conn)
+{
+    return 0;
 }
 
 STAND_IN bool conn_subscribed(const struct conn *conn)
