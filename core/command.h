@@ -169,6 +169,8 @@ struct command {
     /* Whether this call reads or writes keys that it does not name; NULL: never. Where there are
      * several shards it then holds all of them, whole (CALL_WHOLE). */
     bool (*undeclared)(const struct slice *argv, uint32_t argc);
+    int member;            /* argument that names a member or field of the first key's value (<0: from
+                              the end), so that it can be loaded early; 0: none */
     const struct command *subcommands; /* ended by name == NULL */
 
     /* documentation, for COMMAND DOCS */

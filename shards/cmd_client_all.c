@@ -41,7 +41,7 @@ static void describe_flags(const struct conn *conn, char out[16])
         char letter;
     } letters[] = {
         {CONN_MONITOR, 'O'},  {SUBSCRIBED, 'P'},             {CONN_MULTI, 'x'},
-        {CONN_CLOSE_AFTER_REPLY, 'c'}, {CONN_UNIX, 'U'},
+                     {CONN_CLOSE_AFTER_REPLY, 'c'}, {CONN_UNIX, 'U'},
         {CONN_NO_EVICT, 'e'}, {CONN_NO_TOUCH, 'T'},          {CONN_PAUSE_WAIT, 'b'},
     };
     char *p = out;
@@ -50,6 +50,9 @@ static void describe_flags(const struct conn *conn, char out[16])
         if (flags & letters[i].flag) {
             *p++ = letters[i].letter;
         }
+    }
+    if (watch_dirty(conn)) {
+        *p++ = 'd';
     }
     const struct tracking *t = conn->tracking;
     if (t != NULL) {
@@ -60,9 +63,6 @@ static void describe_flags(const struct conn *conn, char out[16])
         if (t->flags & TRACKING_BCAST) {
             *p++ = 'B';
         }
-    }
-    if (watch_dirty(conn)) {
-        *p++ = 'd';
     }
     if (p == out) {
         *p++ = 'N';

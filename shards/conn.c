@@ -3,10 +3,10 @@
 #include "shards/monitor.h"
 #include "shards/multi.h"
 #include "shards/push.h"
-#include "shards/tracking.h"
 #include "shards/route.h"
 #include "shards/shard.h"
 #include "shards/subscribe.h"
+#include "shards/tracking.h"
 #include "shards/watch.h"
 #include <assert.h>
 #include <stddef.h>
@@ -475,11 +475,11 @@ void conn_close(struct conn *conn, bool after_reply)
         pause_end(conn);
     }
     monitor_stop(conn);
-    watch_end(conn);
     tracking_stop(conn);
     if (conn->flags & CONN_TRACKING_TARGET) {
         tracking_target_gone(s, conn->id);
     }
+    watch_end(conn);
     atomic_fetch_sub_explicit(&s->server->clients, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&s->server->shard_clients[s->id], 1, memory_order_relaxed);
     list_remove(s, conn);
@@ -496,7 +496,8 @@ void conn_closed(struct io_sock *sock)
 /* Frees a closing connection when neither the kernel nor a shard refers to it. */
 static void conn_release(struct conn *conn)
 {
-    if (!(conn->flags & CONN_SOCK_CLOSED) || (conn->flags & CONN_EXEC) || conn->in_flight > 0 || !subscribe_end(conn)) {
+    if (!(conn->flags & CONN_SOCK_CLOSED) || (conn->flags & CONN_EXEC) || conn->in_flight > 0 ||
+        !subscribe_end(conn)) {
         return;
     }
     conn->shard->conns_alive--;
@@ -529,8 +530,8 @@ enum client_class conn_class(const struct conn *conn)
 
 size_t conn_memory(const struct conn *conn)
 {
-    size_t bytes = sizeof *conn + reply_memory(&conn->out) + multi_memory(conn) +
-                   subscribe_memory(conn);
+    size_t bytes = sizeof *conn + reply_memory(&conn->out) + subscribe_memory(conn) +
+                   multi_memory(conn);
     if (conn->in_own != NULL) {
         bytes += sizeof *conn->in_own + conn->in_own->cap;
     }

@@ -2,9 +2,9 @@
 #include "shards/exec.h"
 #include "shards/latency.h"
 #include "shards/monitor.h"
-#include "shards/watch.h"
 #include "shards/push.h"
 #include "shards/tracking.h"
+#include "shards/watch.h"
 #include <assert.h>
 
 enum { PREFETCH_OPS = 32 };
@@ -319,8 +319,38 @@ static bool run_lend_op(struct shard *s, struct run *run, struct op *op)
 
 /* --- the pass ------------------------------------------------------------------------------- */
 
+/* Members of large collections that the commands name: their buckets, then themselves. */
+static void prefetch_members(const struct keyspace *ks, const struct op *const *ahead, uint32_t n)
+{
+    const struct table *table[PREFETCH_OPS], *last_table = NULL;
+    uint64_t hash[PREFETCH_OPS];
+    const struct op *last = NULL;
+    uint32_t m = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct op *op = ahead[i];
+        int64_t at = op->command->member;
+        at = at < 0 ? (int64_t)op->argc + at : at;
+        if (at <= 0 || at >= op->argc || op->nkeys == 0) {
+            continue;
+        }
+        if (last == NULL || last->keys[0].hash != op->keys[0].hash || last->db != op->db) {
+            last = op;
+            last_table = keyspace_members(ks, op->db, &op->keys[0]);
+        }
+        if (last_table != NULL) {
+            table[m] = last_table;
+            hash[m] = hash_bytes(op->argv[at].ptr, op->argv[at].len);
+            table_prefetch_bucket(last_table, hash[m]);
+            m++;
+        }
+    }
+    for (uint32_t i = 0; i < m; i++) {
+        table_prefetch_item(table[i], hash[i]);
+    }
+}
+
 /* The batch is known before the first command runs: load slot headers, then buckets, then
- * entries, each while the others are under way. */
+ * entries, then members, each while the others are under way. */
 static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
 {
     const struct op *ahead[PREFETCH_OPS];
@@ -351,6 +381,7 @@ static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
             keyspace_prefetch_entry(s->keyspace, ahead[i]->db, &ahead[i]->keys[k]);
         }
     }
+    prefetch_members(s->keyspace, ahead, n);
 }
 
 /* None of its commands happens here. Returns the last. */
@@ -505,11 +536,11 @@ static void take(struct shard *s)
         case MESSAGE_RELEASE:
             lend_released(s, (struct lend_part *)((char *)m - offsetof(struct lend_part, release)));
             break;
-        case MESSAGE_DECIDED:
-            watch_decided(m);
-            break;
         case MESSAGE_PUSHES:
             pushes_arrived(s, (struct delivery *)m);
+            break;
+        case MESSAGE_DECIDED:
+            watch_decided(m);
             break;
         case MESSAGE_NOTE:
             note_run(s, m);

@@ -10,9 +10,9 @@
 #include "shards/monitor.h"
 #include "shards/multi.h"
 #include "shards/slowlog.h"
-#include "shards/watch.h"
 #include "shards/subscribe.h"
 #include "shards/tracking.h"
+#include "shards/watch.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,8 +115,8 @@ struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
         .extra = s->route->extra,
         .flags = (conn->reply_mode == CONN_REPLY_ON ? 0 : OP_MUTED) |
                  (conn->flags & CONN_NO_TOUCH ? OP_NO_TOUCH : 0) |
-                 (s->route->in_multi ? OP_MULTI | OP_MORE : 0) |
-                 (conn->tracking != NULL ? tracks(conn, cmd) : 0),
+                 (conn->tracking != NULL ? tracks(conn, cmd) : 0) |
+                 (s->route->in_multi ? OP_MULTI | OP_MORE : 0),
     };
     return op;
 }
@@ -522,7 +522,7 @@ static bool dispatch(struct shard *s, struct conn *conn, const struct slice *arg
     } else {
         route_command(s, conn, cmd, argv, argc);
     }
-    if (conn->tracking != NULL && !slice_is(argv[0], "client")) {
+    if (conn->tracking != NULL && !(conn->flags & CONN_MULTI) && !slice_is(argv[0], "client")) {
         conn->tracking->flags &= ~(uint32_t)TRACKING_CACHING; /* it was for this command */
     }
     if (mode == CONN_REPLY_SKIP && conn->reply_mode == CONN_REPLY_SKIP) {
@@ -798,12 +798,12 @@ static void finish_group(struct conn *conn, struct op *head)
 {
     struct shard *s = conn->shard;
     struct group *group = head->group;
-    if (head->flags & OP_CHECK) {
+    if (group->made != NULL) {
+        subscribe_group_done(conn, group);
+    } else if (head->flags & OP_CHECK) {
         multi_decided(conn, head);
     } else if (group->parts[0]->outcome & OP_SKIPPED) {
         head->outcome |= OP_SKIPPED;
-    } else if (group->made != NULL) {
-        subscribe_group_done(conn, group);
     } else if (!(conn->flags & CONN_CLOSING) && !(head->flags & OP_MUTED)) {
         conn->out.resp = head->resp;
         group_reply(group, &conn->out);

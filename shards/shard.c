@@ -323,9 +323,9 @@ static void give_back(struct shard *s)
     slowlog_free(s->slowlog);
     latency_free(s->latency);
     lookup_free(&s->conn_ids);
-    lookup_free(&s->watched);
     pubsub_free(s->pubsub);
     push_box_free(s->pushes, s->server->shard_count);
+    lookup_free(&s->watched);
     reply_pool_drain();
 #endif
     (void)s;

@@ -24,9 +24,9 @@ struct exec;   /* messages waiting and running (exec.h) */
 struct route;  /* taking in commands (route.h) */
 struct slowlog;
 struct latency;
-struct multi;
 struct pubsub;    /* subscribers of the channels that it owns (pubsub.h) */
 struct push_box;  /* messages on their way out (push.h) */
+struct multi;
 
 /* Runs for one shard, in order, being collected. */
 struct chain {
@@ -69,8 +69,8 @@ struct shard {
     struct monitor_line *monitor_lines; /* not shown yet, in their order */
     struct conn *barriers;           /* connections whose barrier command may run */
     struct op *executing;          /* the op that runs now, NULL: none (exec_op) */
-    struct lookup watched;         /* watch.h: keys of this shard that transactions watch */
     struct tracking_shard *tracking; /* tracking.h */
+    struct lookup watched;         /* watch.h: keys of this shard that transactions watch */
     uint32_t interests;            /* who waits for changes of keys here (touch.h) */
     struct op *barrier_op;         /* the barrier command running now (broadcast.c) */
     bool broadcasting;             /* it has begun a broadcast */

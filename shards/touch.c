@@ -2,8 +2,8 @@
 #include "shards/touch.h"
 #include "core/mem.h"
 #include "shards/shard.h"
-#include "shards/watch.h"
 #include "shards/tracking.h"
+#include "shards/watch.h"
 #include <string.h>
 
 struct touched_note {
@@ -19,13 +19,17 @@ struct touched_note {
 
 void touch_key(struct shard *s, int db, const struct key *k, uint64_t client)
 {
+    (void)db;
     tracking_key(s, k, client);
+    (void)client;
     watch_touched(s, db, k);
 }
 
 void touch_flush(struct shard *s, int db, uint64_t client)
 {
+    (void)db;
     tracking_flush(s, client);
+    (void)client;
     watch_flushing(s, db);
 }
 
