@@ -4,6 +4,7 @@
 #include "shards/route.h"
 #include "shards/shard.h"
 #include <assert.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -352,6 +353,7 @@ static void list_append(struct shard *s, struct conn *conn)
     }
     s->conns_last = conn;
     s->conn_count++;
+    lookup_insert(&s->conn_ids, &conn->by_id, conn->id);
 }
 
 static void list_remove(struct shard *s, struct conn *conn)
@@ -367,6 +369,13 @@ static void list_remove(struct shard *s, struct conn *conn)
         s->conns_last = conn->prev;
     }
     s->conn_count--;
+    lookup_remove(&s->conn_ids, &conn->by_id);
+}
+
+struct conn *conn_by_id(const struct shard *s, uint64_t id)
+{
+    struct lookup_node *node = lookup_first(&s->conn_ids, id); /* ids differ: so do their hashes */
+    return node == NULL ? NULL : (struct conn *)((char *)node - offsetof(struct conn, by_id));
 }
 
 void conn_accept(struct shard *s, int fd, bool unix_socket)

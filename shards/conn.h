@@ -15,6 +15,7 @@
 #include "proto/reply.h"
 #include "proto/resp_parse.h"
 #include "shards/config.h"
+#include "shards/lookup.h"
 #include <stdint.h>
 
 struct shard;
@@ -46,6 +47,7 @@ struct conn {
     struct io_sock sock; /* first: handlers cast */
     struct shard *shard;
     struct conn *next, *prev; /* all connections of the shard, newest last */
+    struct lookup_node by_id; /* in the shard's conn_ids, as long as it is in that list */
     struct conn *ready_next, *flush_next, *barrier_next;
     uint64_t id;
     uint32_t flags;
@@ -83,6 +85,9 @@ struct conn {
     uint64_t held_since_ns; /* output waits for the rest of its pipeline; 0: it does not */
 };
 
+/* The open connection with that id, if it is at home on this shard: other shards know connections by
+ * id, and what they send may come when it is gone. The shard's own thread. */
+struct conn *conn_by_id(const struct shard *shard, uint64_t id);
 /* Closes a connection: as soon as its output is sent (after_reply) or at once. The memory stays
  * until everything in flight has come back. */
 void conn_close(struct conn *conn, bool after_reply);

@@ -309,6 +309,7 @@ static void give_back(struct shard *s)
     mem_free(s->returns);
     slowlog_free(s->slowlog);
     latency_free(s->latency);
+    lookup_free(&s->conn_ids);
     reply_pool_drain();
 #endif
     (void)s;

@@ -53,6 +53,7 @@ struct shard {
     struct latency *latency;       /* latency.h */
     struct conn *conns, *conns_last;
     uint32_t conn_count;           /* in that list */
+    struct lookup conn_ids;        /* the same, by id */
     uint32_t conns_alive;          /* and those that are closing */
     struct conn *ready, *ready_last; /* connections with input to parse */
     struct conn *flush;              /* connections with output to send */
