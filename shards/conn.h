@@ -29,7 +29,7 @@ enum conn_flag {
     CONN_MONITOR = 1 << 3,
     CONN_NO_EVICT = 1 << 4,
     CONN_NO_TOUCH = 1 << 5,
-    CONN_STALLED = 1 << 6,   /* a barrier command waits or runs: nothing more is parsed */
+    CONN_STALLED = 1 << 6,   /* a barrier or blocking command waits or runs: nothing more is parsed */
     CONN_READY = 1 << 7,     /* in the shard's list of connections with input */
     CONN_FLUSH = 1 << 8,     /* in the shard's list of connections with output */
     CONN_PAUSED = 1 << 9,    /* reading is stopped: too much is in flight */
@@ -37,6 +37,7 @@ enum conn_flag {
     CONN_SOCK_CLOSED = 1 << 11,
     CONN_PAUSE_WAIT = 1 << 12, /* CLIENT PAUSE holds its next command */
     CONN_BARRIER_LISTED = 1 << 13,
+    CONN_RETRY = 1 << 14,    /* in the shard's list of connections with a command to route anew */
 };
 
 enum { CONN_HOLD_NS = 200000 }; /* output waits at most this long for the rest of its pipeline */
@@ -48,7 +49,7 @@ struct conn {
     struct shard *shard;
     struct conn *next, *prev; /* all connections of the shard, newest last */
     struct lookup_node by_id; /* in the shard's conn_ids, as long as it is in that list */
-    struct conn *ready_next, *flush_next, *barrier_next;
+    struct conn *ready_next, *flush_next, *barrier_next, *retry_next;
     uint64_t id;
     uint32_t flags;
 

@@ -12,7 +12,11 @@
  *
  * I1  Between order_phase_open and order_phase_close nothing waits and nothing is executed except
  *     ROUTE_HOME commands.
- * I2  A connection appears at most once in a phase; its runs of that phase are one per shard.
+ * I2  A connection appears at most once in a phase; its runs of that phase are one per shard and
+ *     buffer that their arguments lie in.
+ * I3  A command that may wait for data has runs of its own, which hold a copy of its arguments: the
+ *     replies before it are not kept back, no receive buffer is. Its connection is stalled, as after
+ *     a barrier command.
  */
 #ifndef ASHLAR_SHARDS_ROUTE_H
 #define ASHLAR_SHARDS_ROUTE_H
@@ -42,8 +46,10 @@ struct route {
     uint32_t targets;
     struct run *last_target;
     bool groups, home_queued;
-    struct inbuf *inline_text; /* arguments of the inline commands being routed, else NULL */
+    struct inbuf *own_text; /* arguments that do not lie in the input, else NULL */
     bool paused; /* CLIENT PAUSE may be in force */
+    bool waits;  /* the command being routed may have to wait for data (blocked.h) */
+    const struct wait *again; /* it has waited before, else NULL */
     struct resp_parser parser; /* for connections without a partial command */
     struct key *keys;          /* scratch */
     uint32_t *positions;

@@ -31,6 +31,7 @@
 struct conn;
 struct group;
 struct shard;
+struct wait_part;
 
 /* A private input buffer of a connection, shared with the runs whose arguments lie in it. Home. */
 struct inbuf {
@@ -50,6 +51,8 @@ enum op_flag {
     OP_DONE = 1 << 7,    /* home: barrier or home command answered */
     OP_NO_TOUCH = 1 << 8,
     OP_STARTED = 1 << 9, /* home: barrier command running (broadcast) */
+    OP_WAITS = 1 << 20,  /* for data (blocked.h): stands in queues (executing shard) */
+    OP_ANEW = 1 << 21,   /* home: routed anew, another op answers */
 };
 
 struct op {
@@ -60,13 +63,14 @@ struct op {
     const struct slice *argv;
     struct key *keys;
     struct group *group;   /* of a head or part, else NULL */
+    struct wait_part *wait; /* of a command that may have to wait for data (blocked.h), else NULL */
     void *extra;           /* what the command needs beyond argv: struct call's extra */
     uint32_t argc, nkeys;
     uint32_t flags;
     uint16_t db;
     uint8_t resp;
     /* written by the executing shard; the home looks at flags above meanwhile, so these are apart */
-    uint32_t outcome;      /* OP_FAILED, OP_HELD */
+    uint32_t outcome;      /* OP_FAILED, OP_HELD, OP_WAITS */
     size_t reply_bytes;
     uint64_t ticks;        /* CPU ticks it took */
     uint64_t weight;       /* APART_ANY */

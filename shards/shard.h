@@ -22,6 +22,7 @@
 
 struct exec;   /* messages waiting and running (exec.h) */
 struct route;  /* taking in commands (route.h) */
+struct blocked; /* who waits for data (blocked.h) */
 struct slowlog;
 struct latency;
 
@@ -46,6 +47,7 @@ struct shard {
     const struct config *config;   /* in force on this shard */
     struct exec *exec;
     struct route *route;
+    struct blocked *blocked;
     struct run_pool run_pool;
     struct chain *outbox;          /* by shard: runs taken in during this phase */
     struct chain *returns;         /* by home: runs executed during this turn */
@@ -60,6 +62,7 @@ struct shard {
     struct conn **monitors;          /* connections at home here in MONITOR (monitor.h) */
     uint32_t monitors_cap;
     struct conn *barriers;           /* connections whose barrier command may run */
+    struct conn *retries;            /* connections whose blocking command is to be routed anew */
     struct op *executing;          /* the op that runs now, NULL: none (exec_op) */
     uint32_t interests;            /* who waits for changes of keys here (touch.h) */
     struct op *barrier_op;         /* the barrier command running now (broadcast.c) */

@@ -1,6 +1,7 @@
 /* touch.c - see touch.h. */
 #include "shards/touch.h"
 #include "core/mem.h"
+#include "shards/blocked.h"
 #include "shards/shard.h"
 #include <string.h>
 
@@ -17,25 +18,21 @@ struct touched_note {
 
 void touch_key(struct shard *s, int db, const struct key *k, uint64_t client)
 {
-    (void)s;
-    (void)db;
-    (void)k;
     (void)client;
+    blocked_touch(s, db, k);
 }
 
 void touch_flush(struct shard *s, int db, uint64_t client)
 {
-    (void)s;
-    (void)db;
     (void)client;
+    blocked_touch_db(s, db);
 }
 
 void touch_swap(struct shard *s, int a, int b, uint64_t client)
 {
-    (void)s;
-    (void)a;
-    (void)b;
     (void)client;
+    blocked_touch_db(s, a);
+    blocked_touch_db(s, b);
 }
 
 /* --- the owner's own changes ------------------------------------------------------------------ */
