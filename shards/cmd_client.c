@@ -2,8 +2,7 @@
  * subcommands. Those that concern other connections run in cmd_client_all.c.
  *
  * Limits: client-side caching does not exist yet. TRACKING and CACHING are therefore unknown, so
- * that no client believes to have it; TRACKINGINFO and GETREDIR say that it is off. No command
- * blocks yet, so UNBLOCK finds nobody.
+ * that no client believes to have it; TRACKINGINFO and GETREDIR say that it is off.
  */
 #include "core/mem.h"
 #include "shards/client.h"
@@ -157,18 +156,6 @@ static void run_reply(struct call *c)
         }
     } else {
         call_error_syntax(c);
-    }
-}
-
-static void run_unblock(struct call *c)
-{
-    int64_t id;
-    if (c->argc > 4) {
-        call_error_subcommand_args(c); /* too many; too few are noticed by arity */
-    } else if (c->argc == 4 && !slice_is(c->argv[3], "TIMEOUT") && !slice_is(c->argv[3], "ERROR")) {
-        reply_error(c->out, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
-    } else if (call_arg_int(c, 2, &id)) {
-        reply_int(c->out, 0);
     }
 }
 
@@ -450,7 +437,7 @@ const struct command client_subcommands[] = {
         .summary = "How keys are tracked for this connection.", .complexity = "O(1)",
     },
     {
-        ROW("unblock", run_unblock, -3, ADMIN, ROUTE_HOME, "5.0.0"),
+        ROW("unblock", client__unblock, -3, ADMIN, ROUTE_BARRIER, "5.0.0"),
         .summary = "Wakes a client that waits in a blocking command.",
         .complexity = "O(log N), N being the number of connections",
         .args = unblock_args,
