@@ -362,7 +362,7 @@ class Storm:
     def consumer(self, keys, timeouts=("0.001", "0.01", "1")):
         while True:
             mine = self.random.sample(keys, self.random.randint(1, len(keys)))
-            timeout = self.random.choice(timeouts)
+            timeout = "0.001" if self.no_more() else self.random.choice(timeouts)
             how = self.random.random()
             if how < 0.6:
                 reply = yield ["BLPOP"] + mine + [timeout]
