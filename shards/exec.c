@@ -397,7 +397,9 @@ static bool run_op(struct shard *s, struct run *run, struct op *op)
     if (!blocked_tried(s, op->wait)) {
         return true;
     }
-    run->flags &= ~(uint32_t)RUN_DIRECT; /* the reply comes later, in the run */
+    if (run->flags & RUN_DIRECT) { /* the reply comes later, in the run; its home is here */
+        run->flags &= ~(uint32_t)RUN_DIRECT;
+    }
     return false;
 }
 
