@@ -6,6 +6,7 @@
  * Ends with 0; 1: wrong options, no connection, a run broken off; 2: replies were errors; 3: a
  * value was not the one of its key.
  */
+#include "bench/ab_plot.h"
 #include "bench/ab_session.h"
 #include "bench/ab_value.h"
 
@@ -107,6 +108,17 @@ static void write_files(struct ab_session *s)
     }
 }
 
+static void draw(struct ab_session *s)
+{
+    const struct ab_options *o = s->options;
+    if (o->svg && !ab_plot_write(&s->report, o->svg, false)) {
+        s->failed = true;
+    }
+    if (o->png && !ab_plot_write(&s->report, o->png, true)) {
+        s->failed = true;
+    }
+}
+
 static int verdict(const struct ab_session *s)
 {
     uint64_t errors = 0, wrong = 0;
@@ -153,6 +165,7 @@ int main(int argc, char **argv)
         }
         run_phases(&s);
         write_files(&s);
+        draw(&s);
     }
     int end = verdict(&s);
     ab_session_close(&s);
