@@ -16,6 +16,11 @@ static const char *const colours[AB_SERIES_MAX] = {
     "#444444", "#7a5195", "#8c6d31", "#31a354", "#b30000", "#888888",
 };
 
+const char *ab_chart_colour(int i)
+{
+    return colours[i % AB_SERIES_MAX];
+}
+
 struct scale {
     double low, high;
     double from, to; /* pixels */
@@ -235,7 +240,7 @@ static void draw_marks(FILE *f, const struct ab_panel *p, const struct scale *x,
     if (p->has_bound) {
         double at = place(y, p->bound);
         line(f, x->from, at, x->to, at, "class=\"mark\"");
-        text(f, x->from + 8, at - 6, "class=\"marked\"", p->bound_label);
+        text(f, x->to - 8, at - 6, "text-anchor=\"end\" class=\"marked\"", p->bound_label);
     }
     if (p->has_mark) {
         double at = place(x, p->mark);

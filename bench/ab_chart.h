@@ -54,6 +54,8 @@ bool ab_chart_svg(const struct ab_chart *c, const char *path);
 /* By gnuplot if there is one, else by python3 with matplotlib. False: err says why. */
 bool ab_chart_png(const struct ab_chart *c, const char *path, char err[300]);
 
+/* The colour of series i, "#rrggbb". */
+const char *ab_chart_colour(int i);
 /* Round numbers from low to high, at most max; returns how many. */
 int ab_chart_ticks(double low, double high, int max, double *out);
 /* "1.5k", "20M", "0.25" */

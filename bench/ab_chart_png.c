@@ -61,7 +61,7 @@ static void gnuplot_panel(FILE *f, const struct ab_panel *p)
         fprintf(f, "set arrow from graph 0, first %.9g to graph 1, first %.9g nohead lc rgb '#b30000' dt 2\n"
                    "set label ", p->bound, p->bound);
         quoted(f, p->bound_label);
-        fprintf(f, " at graph 0.01, first %.9g offset 0,0.6 tc rgb '#b30000'\n", p->bound);
+        fprintf(f, " at graph 0.99, first %.9g offset 0,0.6 right tc rgb '#b30000'\n", p->bound);
     }
     if (p->has_mark) {
         fprintf(f, "set arrow from first %.9g, graph 0 to first %.9g, graph 1 nohead lc rgb '#b30000' dt 2\n"
@@ -71,8 +71,9 @@ static void gnuplot_panel(FILE *f, const struct ab_panel *p)
     }
     fprintf(f, "plot ");
     for (int s = 0; s < p->series_count; s++) {
-        fprintf(f, "%s$d%d with %s lw 2 pt 7 ps 0.8 dt %d title ", s ? ", " : "", s,
-                p->series[s].dots ? "linespoints" : "lines", p->series[s].dashed ? 2 : 1);
+        fprintf(f, "%s$d%d with %s lw 2 lc rgb '%s' dt %d title ", s ? ", " : "", s,
+                p->series[s].dots ? "linespoints pt 7 ps 0.8" : "lines", ab_chart_colour(s),
+                p->series[s].dashed ? 2 : 1);
         quoted(f, p->series[s].label);
     }
     fprintf(f, "\n");
@@ -87,7 +88,7 @@ static void write_gnuplot(FILE *f, const struct ab_chart *c, const char *path)
     char title[AB_LABEL_BYTES * 4 + 4];
     snprintf(title, sizeof title, "%s   %s", c->title, c->subtitle);
     quoted(f, title);
-    fprintf(f, " noenhanced\nset termoption noenhanced\nset grid lc rgb '#dddddd'\n"
+    fprintf(f, " noenhanced\nset termoption noenhanced\nset grid xtics ytics lt 1 lw 1 lc rgb '#e4e4e4'\n"
                "set key outside top left horizontal\nset format y '%%.4g'\n");
     for (int i = 0; i < c->panel_count; i++) {
         gnuplot_panel(f, &c->panel[i]);
@@ -127,7 +128,8 @@ static void write_matplotlib(FILE *f, const struct ab_chart *c, const char *path
             numbers(f, p->series[s].x, p->series[s].count);
             putc(',', f);
             numbers(f, p->series[s].y, p->series[s].count);
-            fprintf(f, ", '%s%s', label=", p->series[s].dashed ? "--" : "-", p->series[s].dots ? "o" : "");
+            fprintf(f, ", '%s%s', color='%s', label=", p->series[s].dashed ? "--" : "-",
+                    p->series[s].dots ? "o" : "", ab_chart_colour(s));
             quoted(f, p->series[s].label);
             fprintf(f, ")\n");
         }
