@@ -213,12 +213,13 @@ enum ab_reply_result ab_reply_read(struct ab_reply *r, const char *buf, size_t l
             }
             at = (size_t)(end - buf) + 1;
             n -= n > 0 && line[n - 1] == '\r' ? 1 : 0;
-            bool begins = n > 0 && at_top(r) && line[0] != '>' && line[0] != '|';
+            char first = n > 0 ? line[0] : 0; /* take_line() may move the line */
+            bool begins = at_top(r) && first != '>' && first != '|';
             if (!take_line(r, line, n)) {
                 return AB_REPLY_BROKEN;
             }
             if (begins) {
-                r->type = line[0];
+                r->type = first;
                 r->begun_ = true;
             }
         }
