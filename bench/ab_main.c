@@ -61,6 +61,7 @@ static void run_phases(struct ab_session *s)
     const struct ab_options *o = s->options;
 
     do {
+        ab_session_forget(s); /* with -l only the last round is kept */
         if (o->replay) {
             struct ab_run_spec spec = ab_session_spec(s, NULL);
             ab_report_print(&s->report, ab_session_run(s, &spec, true, NULL));

@@ -44,14 +44,15 @@ class Cluster:
                        capture_output=True, timeout=60)
         self.clients = [n.client() for n in self.nodes]
         end = time.time() + 30
-        while not all(b'cluster_state:ok' in c.execute_command('CLUSTER INFO', NEVER_DECODE=True)
-                      if isinstance(c.execute_command('CLUSTER INFO', NEVER_DECODE=True), bytes)
-                      else c.execute_command('CLUSTER INFO').get('cluster_state') == 'ok'
-                      for c in self.clients):
+        while any('cluster_state:ok' not in self._cli(n, 'cluster', 'info') for n in self.nodes):
             assert time.time() < end, 'the cluster does not come up'
             time.sleep(0.1)
-        self.ids = [c.execute_command('CLUSTER MYID') for c in self.clients]
-        self.ids = [i.decode() if isinstance(i, bytes) else i for i in self.ids]
+        self.ids = [self._cli(n, 'cluster', 'myid').strip() for n in self.nodes]
+
+    @staticmethod
+    def _cli(node, *args):
+        return subprocess.run(['redis-cli', '-p', str(node.port), *args], capture_output=True, text=True,
+                              timeout=30, check=True).stdout
 
     def migrate(self, slot, source, target):
         """Moves a slot with its keys, step by step, as redis-cli does."""

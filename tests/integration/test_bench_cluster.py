@@ -1,5 +1,6 @@
 """ashlar-bench against a real cluster of three redis-servers: routing, MOVED, ASK, a slot on the move."""
 import threading
+import time
 
 import pytest
 
@@ -64,7 +65,8 @@ def test_a_slot_moves_during_the_run(empty):
         *args, '--duration', 4, '--mix', 'get=3,set=1', '-P', 2, '-c', 4, port=empty.nodes[0].port,
         timeout=100)))
     thread.start()
-    threading.Event().wait(0.7)
+    while not any(c.info('commandstats').get('cmdstat_get') for c in empty.clients):
+        time.sleep(0.01)
     empty.migrate(12182, source, target)
     empty.migrate(12182, target, source)
     thread.join()
