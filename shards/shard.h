@@ -22,6 +22,7 @@
 
 struct exec;   /* messages waiting and running (exec.h) */
 struct route;  /* taking in commands (route.h) */
+struct blocked; /* who waits for data (blocked.h) */
 struct slowlog;
 struct latency;
 struct scripting;
@@ -50,6 +51,7 @@ struct shard {
     const struct config *config;   /* in force on this shard */
     struct exec *exec;
     struct route *route;
+    struct blocked *blocked;
     struct run_pool run_pool;
     struct multi *multi_pool;      /* multi.h: memory of ended transactions */
     uint32_t multi_pool_count;
@@ -72,6 +74,7 @@ struct shard {
     struct conn *again;              /* connections whose command is to be sent anew (OP_AGAIN) */
     struct scripting *scripting;     /* scripting.h */
     bool serving;                    /* between a script's instructions (shard_serve) */
+    struct conn *retries;            /* connections whose blocking command is to be routed anew */
     struct op *executing;          /* the op that runs now, NULL: none (exec_op) */
     struct tracking_shard *tracking; /* tracking.h */
     struct lookup watched;         /* watch.h: keys of this shard that transactions watch */
