@@ -304,6 +304,7 @@ static const char *const tips_random[] = {"nondeterministic_output", NULL};
 const struct command zset_commands[] = {
     {
         ZSET_ROW("zadd", zset__zadd, -4, WRITES | CMD_FAST),
+        .member = -1,
         .keys = {{.flags = KEY_RW | KEY_UPDATE, KEYS_AT(1, 0, 1)}},
         .since = "1.2.0",
         .summary = "Adds members with their scores to a sorted set, or sets the scores of those "
@@ -351,6 +352,7 @@ const struct command zset_commands[] = {
     },
     {
         ZSET_ROW("zincrby", zset__zincrby, 4, WRITES | CMD_FAST),
+        .member = 3,
         .keys = {{.flags = KEY_RW | KEY_ACCESS | KEY_UPDATE, KEYS_AT(1, 0, 1)}},
         .since = "1.2.0",
         .summary = "Adds a number to a member's score; an absent member counts as 0.",
@@ -409,6 +411,7 @@ const struct command zset_commands[] = {
     },
     {
         ZSET_ROW("zmscore", zset__zmscore, -3, CMD_READONLY | CMD_FAST),
+        .member = 2,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}},
         .since = "6.2.0",
         .summary = "Replies the scores of several members, with null for those that are absent.",
@@ -483,6 +486,7 @@ const struct command zset_commands[] = {
     },
     {
         ZSET_ROW("zrank", zset__zrank, -3, CMD_READONLY | CMD_FAST),
+        .member = 2,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}},
         .since = "2.0.0",
         .summary = "Replies a member's rank, counted from the lowest score.",
@@ -492,6 +496,7 @@ const struct command zset_commands[] = {
     },
     {
         ZSET_ROW("zrem", zset__zrem, -3, CMD_WRITE | CMD_FAST),
+        .member = 2,
         .keys = {{.flags = KEY_RW | KEY_DELETE, KEYS_AT(1, 0, 1)}},
         .since = "1.2.0",
         .summary = "Removes members from a sorted set.",
@@ -556,6 +561,7 @@ const struct command zset_commands[] = {
     },
     {
         ZSET_ROW("zrevrank", zset__zrevrank, -3, CMD_READONLY | CMD_FAST),
+        .member = 2,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}},
         .since = "2.0.0",
         .summary = "Replies a member's rank, counted from the highest score.",
@@ -574,6 +580,7 @@ const struct command zset_commands[] = {
     },
     {
         ZSET_ROW("zscore", zset__zscore, 3, CMD_READONLY | CMD_FAST),
+        .member = 2,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}},
         .since = "1.2.0",
         .summary = "Replies a member's score.",

@@ -113,6 +113,8 @@ enum command_route {
     ROUTE_CHANNELS, /* as ROUTE_KEYS, by what are no keys: argv[1]; of a subcommand argv[2] and all after */
     ROUTE_SUBSCRIBE, /* the connection's subscriptions change: home and owners (subscribe.h) */
     ROUTE_CURSOR,   /* to the shard that owns the slot in argv[1]'s SCAN cursor */
+    ROUTE_TRANSACTION, /* MULTI, EXEC, WATCH …: on the connection's own shard at once; EXEC and WATCH
+                          send to others what they need there */
 };
 
 /* What happens when the keys lie on several shards (or ROUTE_ALL). */
@@ -167,6 +169,8 @@ struct command {
     /* Whether this call reads or writes keys that it does not name; NULL: never. Where there are
      * several shards it then holds all of them, whole (CALL_WHOLE). */
     bool (*undeclared)(const struct slice *argv, uint32_t argc);
+    int member;            /* argument that names a member or field of the first key's value (<0: from
+                              the end), so that it can be loaded early; 0: none */
     const struct command *subcommands; /* ended by name == NULL */
 
     /* documentation, for COMMAND DOCS */

@@ -247,14 +247,16 @@ static void stats_traffic(struct report *r)
 
 static void section_stats(struct report *r)
 {
-    uint64_t hits = 0, misses = 0, expired = 0, evicted = 0;
+    uint64_t hits = 0, misses = 0, expired = 0, expired_fields = 0, evicted = 0;
     GATHERED_SUM(r, hits, keyspace.hits);
     GATHERED_SUM(r, misses, keyspace.misses);
     GATHERED_SUM(r, expired, keyspace.expired);
+    GATHERED_SUM(r, expired_fields, keyspace.expired_fields);
     GATHERED_SUM(r, evicted, keyspace.evicted);
     stats_traffic(r);
     text_printf(&r->text,
                 "sync_full:0\r\nsync_partial_ok:0\r\nsync_partial_err:0\r\nexpired_keys:%llu\r\n"
+                "expired_subkeys:%llu\r\n"
                 "evicted_keys:%llu\r\nevicted_clients:%llu\r\nkeyspace_hits:%llu\r\n"
                 "keyspace_misses:%llu\r\npubsub_channels:%llu\r\npubsub_patterns:%llu\r\n"
                 "pubsubshard_channels:%llu\r\nlatest_fork_usec:0\r\ntotal_forks:0\r\n"
@@ -262,7 +264,8 @@ static void section_stats(struct report *r)
                 "active_defrag_hits:0\r\nactive_defrag_misses:0\r\nactive_defrag_key_hits:0\r\n"
                 "active_defrag_key_misses:0\r\ntotal_active_defrag_time:0\r\n"
                 "current_active_defrag_time:0\r\n",
-                (unsigned long long)expired, (unsigned long long)evicted,
+                (unsigned long long)expired, (unsigned long long)expired_fields,
+                (unsigned long long)evicted,
                 SHARDS_SUM(r, evicted_clients), (unsigned long long)hits,
                 (unsigned long long)misses, SHARDS_SUM(r, pubsub_channels),
                 (unsigned long long)counter_get(&r->server->shards[0]->stats.pubsub_patterns),

@@ -1,11 +1,13 @@
 /* conn.c - life, input and output of connections (see conn.h). */
 #include "shards/conn.h"
 #include "shards/monitor.h"
+#include "shards/multi.h"
 #include "shards/push.h"
-#include "shards/tracking.h"
 #include "shards/route.h"
 #include "shards/shard.h"
 #include "shards/subscribe.h"
+#include "shards/tracking.h"
+#include "shards/watch.h"
 #include <assert.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -175,7 +177,8 @@ void conn_received(struct io_sock *sock, struct io_buf *buf, int len)
 void conn_make_ready(struct conn *conn)
 {
     struct shard *s = conn->shard;
-    if ((conn->flags & (CONN_READY | CONN_CLOSING)) || conn_query_bytes(conn) == 0) {
+    if ((conn->flags & (CONN_READY | CONN_CLOSING)) ||
+        (conn_query_bytes(conn) == 0 && !(conn->flags & CONN_EXEC))) {
         return;
     }
     conn->flags |= CONN_READY;
@@ -475,6 +478,7 @@ void conn_close(struct conn *conn, bool after_reply)
     if (conn->flags & CONN_TRACKING_TARGET) {
         tracking_target_gone(s, conn->id);
     }
+    watch_end(conn);
     atomic_fetch_sub_explicit(&s->server->clients, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&s->server->shard_clients[s->id], 1, memory_order_relaxed);
     list_remove(s, conn);
@@ -496,6 +500,7 @@ static void conn_release(struct conn *conn)
     }
     conn->shard->conns_alive--;
     input_drop(conn);
+    multi_free(conn);
     reply_clear(&conn->out);
     push_drop_held(conn);
     if (conn->partial != NULL) {
@@ -523,7 +528,8 @@ enum client_class conn_class(const struct conn *conn)
 
 size_t conn_memory(const struct conn *conn)
 {
-    size_t bytes = sizeof *conn + reply_memory(&conn->out) + subscribe_memory(conn);
+    size_t bytes = sizeof *conn + reply_memory(&conn->out) + subscribe_memory(conn) +
+                   multi_memory(conn);
     if (conn->in_own != NULL) {
         bytes += sizeof *conn->in_own + conn->in_own->cap;
     }

@@ -23,6 +23,8 @@ struct op;
 struct run;
 struct subscriber;
 struct held_push;
+struct multi;
+struct watch;
 
 enum conn_flag {
     CONN_CLOSING = 1 << 0,
@@ -40,6 +42,8 @@ enum conn_flag {
     CONN_PAUSE_WAIT = 1 << 12, /* CLIENT PAUSE holds its next command */
     CONN_BARRIER_LISTED = 1 << 13,
     CONN_TRACKING_TARGET = 1 << 20, /* others redirect their invalidations here */
+    CONN_MULTI = 1 << 14,    /* between MULTI and the end of EXEC: conn->multi is there */
+    CONN_EXEC = 1 << 15,     /* EXEC has begun and part of its transaction is not sent yet */
 };
 
 enum { CONN_HOLD_NS = 200000 }; /* output waits at most this long for the rest of its pipeline */
@@ -84,6 +88,10 @@ struct conn {
     uint64_t drained;        /* ops that have left it */
     struct held_push *held; /* messages that wait for one of them (push.h I3) */
     struct subscriber *subscriber;      /* what it is subscribed to; NULL: never was (subscribe.h) */
+    uint32_t barrier_ops;    /* of them: barrier commands; CONN_STALLED while there are any */
+
+    struct multi *multi;     /* multi.h: CONN_MULTI */
+    struct watch *watch;     /* watch.h: NULL unless keys are watched */
 
     /* output */
     struct reply out;

@@ -4,6 +4,7 @@
 #include "shards/monitor.h"
 #include "shards/push.h"
 #include "shards/tracking.h"
+#include "shards/watch.h"
 #include <assert.h>
 
 enum { PREFETCH_OPS = 32 };
@@ -73,6 +74,20 @@ static bool conflicts(const struct exec *x, const struct op *op)
     return false;
 }
 
+/* A transaction in a free run begins only when all of it can run (multi.h I2). */
+static bool transaction_conflicts(const struct exec *x, const struct op *op)
+{
+    for (; op != NULL; op = op->run_next) {
+        if (conflicts(x, op)) {
+            return true;
+        }
+        if (!(op->flags & OP_MORE)) {
+            break;
+        }
+    }
+    return false;
+}
+
 /* --- running -------------------------------------------------------------------------------- */
 
 /* While the op still is the one that runs: what it causes is told to its own connection later. */
@@ -90,7 +105,8 @@ static uint32_t call_flags(const struct shard *s, const struct op *op)
     const struct lend *lend = op->flags & OP_PART ? op->group->lend : NULL;
     bool whole = lend != NULL ? lend->whole : s->server->shard_count == 1;
     return ((op->flags & OP_PART) && lend == NULL ? CALL_PART : 0) |
-           (op->flags & OP_NO_TOUCH ? CALL_NO_TOUCH : 0) | (whole ? CALL_WHOLE : 0);
+           (op->flags & OP_NO_TOUCH ? CALL_NO_TOUCH : 0) | (whole ? CALL_WHOLE : 0) |
+           (op->flags & OP_MULTI ? CALL_IN_MULTI | CALL_DENY_BLOCKING : 0);
 }
 
 void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace *const *views)
@@ -303,8 +319,38 @@ static bool run_lend_op(struct shard *s, struct run *run, struct op *op)
 
 /* --- the pass ------------------------------------------------------------------------------- */
 
+/* Members of large collections that the commands name: their buckets, then themselves. */
+static void prefetch_members(const struct keyspace *ks, const struct op *const *ahead, uint32_t n)
+{
+    const struct table *table[PREFETCH_OPS], *last_table = NULL;
+    uint64_t hash[PREFETCH_OPS];
+    const struct op *last = NULL;
+    uint32_t m = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct op *op = ahead[i];
+        int64_t at = op->command->member;
+        at = at < 0 ? (int64_t)op->argc + at : at;
+        if (at <= 0 || at >= op->argc || op->nkeys == 0) {
+            continue;
+        }
+        if (last == NULL || last->keys[0].hash != op->keys[0].hash || last->db != op->db) {
+            last = op;
+            last_table = keyspace_members(ks, op->db, &op->keys[0]);
+        }
+        if (last_table != NULL) {
+            table[m] = last_table;
+            hash[m] = hash_bytes(op->argv[at].ptr, op->argv[at].len);
+            table_prefetch_bucket(last_table, hash[m]);
+            m++;
+        }
+    }
+    for (uint32_t i = 0; i < m; i++) {
+        table_prefetch_item(table[i], hash[i]);
+    }
+}
+
 /* The batch is known before the first command runs: load slot headers, then buckets, then
- * entries, each while the others are under way. */
+ * entries, then members, each while the others are under way. */
 static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
 {
     const struct op *ahead[PREFETCH_OPS];
@@ -335,6 +381,17 @@ static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
             keyspace_prefetch_entry(s->keyspace, ahead[i]->db, &ahead[i]->keys[k]);
         }
     }
+    prefetch_members(s->keyspace, ahead, n);
+}
+
+/* None of its commands happens here. Returns the last. */
+static struct op *transaction_skip(struct op *op)
+{
+    while (op->flags & OP_MORE) {
+        op = op->run_next;
+        op->outcome |= OP_SKIPPED;
+    }
+    return op;
 }
 
 /* True when the whole run is done. */
@@ -349,16 +406,24 @@ static bool run_proceed(struct shard *s, struct run *run)
         x->waits_for_horizon = true;
         return false;
     }
+    bool inside = false; /* a free run: within a transaction that has begun */
     while (run->at != NULL) {
         struct op *op = run->at;
-        if ((x->marked || x->holds > 0) && conflicts(x, op)) {
+        if ((x->marked || x->holds > 0) && !inside &&
+            (run->flags & RUN_FREE ? transaction_conflicts(x, op) : conflicts(x, op))) {
             return false;
         }
+        inside = (run->flags & RUN_FREE) && (op->flags & OP_MORE);
         if (x->prefetched == 0) {
             prefetch_ahead(s, run, op);
         }
         x->prefetched--;
-        if (op->group != NULL && op->group->lend != NULL) {
+        if (op->flags & OP_CHECK) {
+            if (!watch_decide(s, op)) {
+                return false;
+            }
+            op = op->outcome & OP_SKIPPED ? transaction_skip(op) : op;
+        } else if (op->group != NULL && op->group->lend != NULL) {
             if (!run_lend_op(s, run, op)) {
                 return false;
             }
@@ -473,6 +538,9 @@ static void take(struct shard *s)
             break;
         case MESSAGE_PUSHES:
             pushes_arrived(s, (struct delivery *)m);
+            break;
+        case MESSAGE_DECIDED:
+            watch_decided(m);
             break;
         case MESSAGE_NOTE:
             note_run(s, m);

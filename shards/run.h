@@ -51,6 +51,10 @@ enum op_flag {
     OP_DONE = 1 << 7,    /* home: barrier or home command answered */
     OP_NO_TOUCH = 1 << 8,
     OP_STARTED = 1 << 9, /* home: barrier command running (broadcast) */
+    OP_MULTI = 1 << 10,  /* of a transaction (multi.h) */
+    OP_MORE = 1 << 11,   /* … and not its last op in this run: nothing may come in between */
+    OP_CHECK = 1 << 12,  /* of EXEC: decides about the transaction by the watched keys (watch.h) */
+    OP_SKIPPED = 1 << 13, /* outcome: a watched key has changed, the transaction does not happen */
     OP_TRACK = 1 << 20,  /* what it reads is remembered for its connection (tracking.h) */
     OP_TRACK_BCAST = 1 << 21, /* … whose prefixes are known: only that it has read */
 };
@@ -69,7 +73,7 @@ struct op {
     uint16_t db;
     uint8_t resp;
     /* written by the executing shard; the home looks at flags above meanwhile, so these are apart */
-    uint32_t outcome;      /* OP_FAILED, OP_HELD */
+    uint32_t outcome;      /* OP_FAILED, OP_HELD, OP_SKIPPED */
     size_t reply_bytes;
     uint64_t ticks;        /* CPU ticks it took */
     uint64_t number;       /* home: of its connection's commands, this is the number-th answered */

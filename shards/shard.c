@@ -14,6 +14,7 @@
 #include "shards/info.h"
 #include "shards/latency.h"
 #include "shards/listener.h"
+#include "shards/multi.h"
 #include "shards/notify.h"
 #include "shards/pubsub.h"
 #include "shards/route.h"
@@ -316,6 +317,7 @@ static void give_back(struct shard *s)
     exec_free(s->exec);
     route_free(s->route);
     run_pool_free(&s->run_pool);
+    multi_pool_free(s);
     mem_free(s->outbox);
     mem_free(s->returns);
     slowlog_free(s->slowlog);
@@ -323,6 +325,7 @@ static void give_back(struct shard *s)
     lookup_free(&s->conn_ids);
     pubsub_free(s->pubsub);
     push_box_free(s->pushes, s->server->shard_count);
+    lookup_free(&s->watched);
     reply_pool_drain();
 #endif
     (void)s;

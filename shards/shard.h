@@ -26,6 +26,7 @@ struct slowlog;
 struct latency;
 struct pubsub;    /* subscribers of the channels that it owns (pubsub.h) */
 struct push_box;  /* messages on their way out (push.h) */
+struct multi;
 
 /* Runs for one shard, in order, being collected. */
 struct chain {
@@ -49,6 +50,8 @@ struct shard {
     struct exec *exec;
     struct route *route;
     struct run_pool run_pool;
+    struct multi *multi_pool;      /* multi.h: memory of ended transactions */
+    uint32_t multi_pool_count;
     struct chain *outbox;          /* by shard: runs taken in during this phase */
     struct chain *returns;         /* by home: runs executed during this turn */
     struct slowlog *slowlog;       /* slowlog.h: entries of connections at home here */
@@ -67,6 +70,7 @@ struct shard {
     struct conn *barriers;           /* connections whose barrier command may run */
     struct op *executing;          /* the op that runs now, NULL: none (exec_op) */
     struct tracking_shard *tracking; /* tracking.h */
+    struct lookup watched;         /* watch.h: keys of this shard that transactions watch */
     uint32_t interests;            /* who waits for changes of keys here (touch.h) */
     struct op *barrier_op;         /* the barrier command running now (broadcast.c) */
     bool broadcasting;             /* it has begun a broadcast */
