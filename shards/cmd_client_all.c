@@ -1,4 +1,4 @@
-/* cmd_client_all.c - CLIENT LIST, KILL, PAUSE and UNPAUSE: what concerns all connections.
+/* cmd_client_all.c - CLIENT LIST, KILL, UNBLOCK, PAUSE and UNPAUSE: what concerns all connections.
  *
  * Each shard knows only its own connections. A command parses its arguments into a context of its
  * own (the arguments do not outlive the run), which is broadcast: every shard works on its own
@@ -12,6 +12,7 @@
  * it lists).
  */
 #include "core/mem.h"
+#include "shards/blocked.h"
 #include "shards/client.h"
 #include "shards/clock.h"
 #include "shards/multi.h"
@@ -46,6 +47,9 @@ static void describe_flags(const struct conn *conn, char out[16])
     };
     char *p = out;
     uint32_t flags = conn->flags | (conn_subscribed(conn) ? SUBSCRIBED : 0);
+    if (blocked_waits(conn)) {
+        *p++ = 'b';
+    }
     for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++) {
         if (flags & letters[i].flag) {
             *p++ = letters[i].letter;
@@ -463,6 +467,45 @@ void client__kill(struct call *c)
         return;
     }
     broadcast(c, kill_part, kill_done, k);
+}
+
+/* --- UNBLOCK --- */
+
+struct unblock {
+    uint64_t id;
+    enum wait_state why;
+    bool done; /* its home writes */
+};
+
+static void unblock_part(struct shard *s, void *ctx)
+{
+    struct unblock *u = ctx;
+    struct conn *conn = conn_by_id(s, u->id);
+    if (conn != NULL && blocked_cancel(conn, u->why)) {
+        u->done = true;
+    }
+}
+
+static void unblock_done(struct call *c, void *ctx)
+{
+    struct unblock *u = ctx;
+    reply_int(c->out, u->done);
+    mem_free(u);
+}
+
+void client__unblock(struct call *c)
+{
+    int64_t id;
+    bool error = c->argc == 4 && slice_is(c->argv[3], "ERROR");
+    if (c->argc > 4) {
+        call_error_subcommand_args(c); /* too many; too few are noticed by arity */
+    } else if (c->argc == 4 && !error && !slice_is(c->argv[3], "TIMEOUT")) {
+        reply_error(c->out, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+    } else if (call_arg_int(c, 2, &id)) {
+        struct unblock *u = mem_alloc(sizeof *u);
+        *u = (struct unblock){.id = (uint64_t)id, .why = error ? WAIT_ERROR : WAIT_UNBLOCKED};
+        broadcast(c, unblock_part, unblock_done, u);
+    }
 }
 
 /* --- PAUSE, UNPAUSE --- */

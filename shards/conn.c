@@ -1,5 +1,6 @@
 /* conn.c - life, input and output of connections (see conn.h). */
 #include "shards/conn.h"
+#include "shards/blocked.h"
 #include "shards/monitor.h"
 #include "shards/multi.h"
 #include "shards/push.h"
@@ -149,8 +150,8 @@ void conn_received(struct io_sock *sock, struct io_buf *buf, int len)
     struct shard *s = conn->shard;
     if (len <= 0) {
         conn->flags |= CONN_EOF;
-        if (len < 0) {
-            conn_close(conn, false);
+        if (len < 0 || blocked_cancel(conn, WAIT_GONE)) {
+            conn_close(conn, false); /* who waits for data does not wait for nobody */
         } else {
             conn_drain(conn); /* closes when nothing is left to answer */
         }
@@ -473,6 +474,7 @@ void conn_close(struct conn *conn, bool after_reply)
     if (conn->flags & CONN_PAUSE_WAIT) {
         pause_end(conn);
     }
+    blocked_cancel(conn, WAIT_GONE);
     monitor_stop(conn);
     tracking_stop(conn);
     if (conn->flags & CONN_TRACKING_TARGET) {

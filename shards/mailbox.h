@@ -29,6 +29,7 @@ enum message_kind {
     MESSAGE_PUSHES,  /* a chain of deliveries for connections (struct delivery) */
     MESSAGE_DECIDED, /* EXEC: all shards have voted (struct decision_part) */
     MESSAGE_NOTE,    /* a function to call (struct note) */
+    MESSAGE_CANCEL,  /* waiting for data is over (struct wait_part) */
     MESSAGE_ASK,     /* the same for a broadcast: may look at the keyspace, waits while it is lent */
 };
 

@@ -251,9 +251,9 @@ static void session_begin(struct shard *s, struct multi *m)
     struct route *r = s->route;
     assert(!r->in_multi);
     r->session++;
-    m->outer_text = r->inline_text;
+    m->outer_text = r->own_text;
     m->outer_targets = r->targets;
-    r->inline_text = m->text;
+    r->own_text = m->text;
     r->in_multi = true;
 }
 
@@ -281,7 +281,7 @@ static void session_end(struct shard *s, struct conn *conn, bool stopped)
     struct multi *m = conn->multi;
     r->in_multi = false;
     close_runs(s, r->targets - m->outer_targets);
-    r->inline_text = m->outer_text;
+    r->own_text = m->outer_text;
     r->session++;
     if (!stopped) {
         transaction_end(conn);
@@ -330,7 +330,7 @@ static bool send_queued(struct shard *s, struct conn *conn)
     while (m->at < m->count && !stop && !(conn->flags & CONN_CLOSING)) {
         const struct multi_command *q = &m->queue[m->at++];
         const struct command *cmd = q->command;
-        const struct slice *argv = m->args + m->args_at;
+        struct slice *argv = m->args + m->args_at;
         if (m->check != NULL && cmd->route == ROUTE_SUBSCRIBE) {
             m->at--;
             wait_for_decision(s, conn);

@@ -1,5 +1,6 @@
 /* route.c - one phase of taking in commands (see route.h). Groups are in group.c. */
 #include "shards/route.h"
+#include "shards/blocked.h"
 #include "shards/broadcast.h"
 #include "shards/cmd_server.h"
 #include "shards/commands.h"
@@ -42,8 +43,8 @@ void route_free(struct route *r)
 static struct run *run_start(struct shard *s, struct conn *conn, unsigned shard)
 {
     struct run *run = run_new(&s->run_pool, s->id, shard, s->route->stamp, conn, conn->resp);
-    run->io_buf = s->route->inline_text == NULL ? conn->in_buf : NULL;
-    run->inbuf = s->route->inline_text == NULL ? conn->in_own : s->route->inline_text;
+    run->io_buf = s->route->own_text == NULL ? conn->in_buf : NULL;
+    run->inbuf = s->route->own_text == NULL ? conn->in_own : s->route->own_text;
     if (run->io_buf != NULL) {
         io_buf_hold(run->io_buf);
     } else if (run->inbuf != NULL) {
@@ -288,6 +289,9 @@ static void send_to_shard(struct shard *s, struct conn *conn, unsigned shard,
         op->nkeys = nkeys;
     }
     run_append(run, op);
+    if (s->route->waits) {
+        blocked_prepare(s, op, s->route->again);
+    }
     conn_append(conn, op);
 }
 
@@ -439,8 +443,65 @@ static bool is_http(struct slice name)
     return slice_is(name, "post") || slice_is(name, "host:");
 }
 
+/* Runs that are begun from now on hold the connection's input again. */
+static void own_text_end(struct route *r)
+{
+    r->session++;
+    inbuf_release(r->own_text);
+    r->own_text = NULL;
+}
+
+/* Moves arguments to memory that runs hold in place of the input. cap: room for how many bytes, if
+ * there is none yet. */
+static void own_text_keep(struct route *r, struct slice *argv, uint32_t argc, size_t cap)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < argc; i++) {
+        bytes += argv[i].len;
+    }
+    struct inbuf *text = r->own_text;
+    if (text != NULL && text->cap - text->len < bytes) {
+        own_text_end(r);
+        text = NULL;
+    }
+    if (text == NULL) {
+        cap = cap < bytes ? bytes : cap;
+        text = mem_alloc(sizeof *text + cap);
+        *text = (struct inbuf){.refs = 1, .cap = cap};
+        r->own_text = text;
+        r->session++; /* what was begun before holds the input */
+    }
+    for (uint32_t i = 0; i < argc; i++) {
+        memcpy(text->data + text->len, argv[i].ptr, argv[i].len);
+        argv[i].ptr = text->data + text->len;
+        text->len += argv[i].len;
+    }
+}
+
+/* A command that may have to wait for data. I3 */
+static void send_and_wait(struct shard *s, struct conn *conn, const struct command *cmd,
+                          struct slice *argv, uint32_t argc, const struct wait *again)
+{
+    struct route *r = s->route;
+    if (r->own_text != NULL) {
+        own_text_end(r);
+    }
+    own_text_keep(r, argv, argc, 0);
+    r->waits = true;
+    r->again = again;
+    send_by_keys(s, conn, cmd, argv, argc);
+    r->waits = false;
+    own_text_end(r);
+    conn->flags |= CONN_STALLED;
+}
+
+static bool may_wait(const struct command *cmd, const struct slice *argv, uint32_t argc)
+{
+    return (cmd->flags & CMD_BLOCKING) && (cmd->may_wait == NULL || cmd->may_wait(argv, argc));
+}
+
 void route_command(struct shard *s, struct conn *conn, const struct command *cmd,
-                   const struct slice *argv, uint32_t argc)
+                   struct slice *argv, uint32_t argc)
 {
     conn->commands++;
     counter_add(&s->stats.commands, 1);
@@ -451,7 +512,11 @@ void route_command(struct shard *s, struct conn *conn, const struct command *cmd
     }
     switch (cmd->route) {
     case ROUTE_KEYS:
-        send_by_keys(s, conn, cmd, argv, argc);
+        if (!s->route->in_multi && may_wait(cmd, argv, argc)) {
+            send_and_wait(s, conn, cmd, argv, argc, NULL);
+        } else {
+            send_by_keys(s, conn, cmd, argv, argc);
+        }
         break;
     case ROUTE_HOME:
         if (__builtin_expect(conn->subscriber != NULL, 0) && connection_is_reset(cmd) &&
@@ -486,7 +551,7 @@ void route_command(struct shard *s, struct conn *conn, const struct command *cmd
 }
 
 /* False when the command must stay in the input (CLIENT PAUSE). */
-static bool dispatch(struct shard *s, struct conn *conn, const struct slice *argv, uint32_t argc)
+static bool dispatch(struct shard *s, struct conn *conn, struct slice *argv, uint32_t argc)
 {
     const struct command *cmd = commands_lookup(argv, argc);
     if (cmd == NULL || cmd->run == NULL || !command_arity_fits(cmd, argc)) {
@@ -567,43 +632,6 @@ static bool may_parse(const struct conn *conn)
            conn->in_flight < ROUTE_IN_FLIGHT_MAX;
 }
 
-/* Runs that are begun from now on hold the connection's input again. */
-static void inline_end(struct route *r)
-{
-    r->session++;
-    inbuf_release(r->inline_text);
-    r->inline_text = NULL;
-}
-
-/* The arguments of an inline command lie in the parser, which soon forgets them. So they move to
- * memory that the runs of this and of the next inline commands hold in place of the input. */
-static void inline_keep(struct route *r, struct resp_parser *p, size_t input_bytes)
-{
-    size_t bytes = 0;
-    for (uint32_t i = 0; i < p->argc; i++) {
-        bytes += p->argv[i].len;
-    }
-    struct inbuf *text = r->inline_text;
-    if (text != NULL && text->cap - text->len < bytes) {
-        inline_end(r);
-        text = NULL;
-    }
-    if (text == NULL) {
-        size_t cap = input_bytes < INLINE_TEXT_BYTES ? input_bytes : INLINE_TEXT_BYTES;
-        cap = cap < bytes ? bytes : cap;
-        text = mem_alloc(sizeof *text + cap);
-        *text = (struct inbuf){.refs = 1, .cap = cap};
-        r->inline_text = text;
-        r->session++; /* what was begun before holds the input */
-    }
-    for (uint32_t i = 0; i < p->argc; i++) {
-        struct slice *arg = &p->argv[i];
-        memcpy(text->data + text->len, arg->ptr, arg->len);
-        arg->ptr = text->data + text->len;
-        text->len += arg->len;
-    }
-}
-
 /* Parses and routes a bounded amount of a connection's input. Returns the number of commands;
  * *more says that complete commands may be left. */
 static uint32_t take_input(struct shard *s, struct conn *conn, bool *more)
@@ -639,10 +667,11 @@ static uint32_t take_input(struct shard *s, struct conn *conn, bool *more)
             protocol_error(s, conn, p->error);
             return commands;
         case RESP_COMMAND:
-            if (in.ptr[0] != '*') {
-                inline_keep(s->route, p, in.len);
-            } else if (s->route->inline_text != NULL) {
-                inline_end(s->route);
+            if (in.ptr[0] != '*') { /* they lie in the parser, which soon forgets them */
+                own_text_keep(s->route, p->argv, p->argc,
+                              in.len < INLINE_TEXT_BYTES ? in.len : INLINE_TEXT_BYTES);
+            } else if (s->route->own_text != NULL) {
+                own_text_end(s->route);
             }
             if (!dispatch(s, conn, p->argv, p->argc)) {
                 return commands;
@@ -667,8 +696,8 @@ static uint32_t conn_session(struct shard *s, struct conn *conn)
     r->home_queued = conn->in_flight > 0;
     bool idle = conn->in_flight == 0, more;
     uint32_t commands = take_input(s, conn, &more);
-    if (r->inline_text != NULL) {
-        inline_end(r);
+    if (r->own_text != NULL) {
+        own_text_end(r);
     }
     if (idle && r->targets == 1 && !r->groups && !r->monitored) {
         r->last_target->flags |= RUN_FREE; /* run.h I2 */
@@ -709,9 +738,41 @@ static void push_outbox(struct shard *s)
     }
 }
 
+/* A blocking command that could not be served where it waits takes a new place in the order. */
+static void route_anew(struct shard *s, struct conn *conn)
+{
+    struct op *old = conn->first_op;
+    assert(old != NULL && old == conn->last_op); /* its connection has been stalled */
+    conn->flags &= ~(uint32_t)CONN_RETRY;
+    if (conn->flags & CONN_CLOSING) {
+        blocked_give_up(s, old);
+    } else {
+        struct slice *argv = mem_alloc(old->argc * sizeof *argv);
+        memcpy(argv, old->argv, old->argc * sizeof *argv);
+        s->route->session++;
+        send_and_wait(s, conn, old->command, argv, old->argc, old->wait->wait);
+        mem_free(argv);
+        conn->last_op->flags &= ~(uint32_t)OP_MUTED;
+        conn->last_op->flags |= old->flags & OP_MUTED;
+    }
+    old->flags |= OP_ANEW;
+    conn_drain(conn);
+}
+
+static void route_retries(struct shard *s)
+{
+    struct conn *list = s->retries;
+    s->retries = NULL;
+    while (list != NULL) {
+        struct conn *conn = list;
+        list = conn->retry_next;
+        route_anew(s, conn);
+    }
+}
+
 void route_phase(struct shard *s)
 {
-    if (s->ready == NULL) {
+    if (s->ready == NULL && s->retries == NULL) {
         return;
     }
     struct route *r = s->route;
@@ -719,6 +780,7 @@ void route_phase(struct shard *s)
     r->stamp = ordered ? order_phase_open(&s->server->order, s->id) : 0;
     r->paused = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed) != 0;
     r->monitored = atomic_load_explicit(&s->server->monitors, memory_order_relaxed) > 0;
+    route_retries(s);
     struct conn *list = s->ready;
     s->ready = s->ready_last = NULL;
     uint32_t commands = 0;
@@ -769,8 +831,8 @@ void route_barriers(struct shard *s)
 static void account(struct conn *conn, const struct op *op)
 {
     struct shard *s = conn->shard;
-    if (op->command == NULL || op->argv == NULL) {
-        return; /* counted where it ran */
+    if (op->command == NULL || op->argv == NULL || (op->flags & OP_ANEW)) {
+        return; /* counted where it ran, or will be */
     }
     if (op->outcome & OP_SKIPPED) {
         return; /* it did not happen */
@@ -794,6 +856,37 @@ static void run_undrain(struct shard *s, struct run *run)
     run_free(&s->run_pool, run);
 }
 
+/* False when the command goes on: it is to be routed anew. Else its connection does. */
+static bool wait_is_over(struct conn *conn, struct op *op)
+{
+    struct shard *s = conn->shard;
+    if (blocked_state(op) == WAIT_RETRIES && !(op->flags & OP_ANEW)) {
+        if (!(conn->flags & CONN_RETRY)) {
+            conn->flags |= CONN_RETRY;
+            conn->retry_next = s->retries;
+            s->retries = conn;
+        }
+        return false;
+    }
+    if (!(op->flags & OP_ANEW)) {
+        conn->flags &= ~(uint32_t)CONN_STALLED;
+        conn_make_ready(conn);
+    }
+    return true;
+}
+
+/* What takes the place of a reply when there was nothing until the end. */
+static void finish_wait(struct conn *conn, struct op *op)
+{
+    struct reply *out = &conn->out;
+    uint32_t errors = out->errors;
+    blocked_end(op, conn->flags & CONN_CLOSING ? NULL : out);
+    if (out->errors != errors) {
+        stats_error(conn->shard, out->error_code);
+        out->errors = errors;
+    }
+}
+
 static void finish_group(struct conn *conn, struct op *head)
 {
     struct shard *s = conn->shard;
@@ -804,11 +897,14 @@ static void finish_group(struct conn *conn, struct op *head)
         multi_decided(conn, head);
     } else if (group->parts[0]->outcome & OP_SKIPPED) {
         head->outcome |= OP_SKIPPED;
-    } else if (!(conn->flags & CONN_CLOSING) && !(head->flags & OP_MUTED)) {
+    } else if (!(conn->flags & CONN_CLOSING) && !(head->flags & (OP_MUTED | OP_ANEW))) {
         conn->out.resp = head->resp;
         group_reply(group, &conn->out);
     } else {
         group_discard(group);
+    }
+    if (head->wait != NULL) {
+        finish_wait(conn, head);
     }
     account(conn, head);
     uint32_t nparts = group->nparts; /* the group lies in the head's run, which goes last */
@@ -823,7 +919,7 @@ bool route_finish(struct conn *conn, struct op *op)
 {
     struct shard *s = conn->shard;
     if (op->flags & OP_HEAD) {
-        if (op->group->missing > 0) {
+        if (op->group->missing > 0 || (op->wait != NULL && !wait_is_over(conn, op))) {
             return false;
         }
         finish_group(conn, op);
@@ -842,12 +938,15 @@ bool route_finish(struct conn *conn, struct op *op)
             conn->flags &= ~(uint32_t)CONN_STALLED;
             conn_make_ready(conn);
         }
-    } else if (!(op->run->flags & RUN_DONE)) {
+    } else if (!(op->run->flags & RUN_DONE) || (op->wait != NULL && !wait_is_over(conn, op))) {
         return false;
     }
     struct run *run = op->run;
     if (!(run->flags & RUN_DIRECT) && !(conn->flags & CONN_CLOSING)) {
         reply_move(&conn->out, &run->reply, op->reply_bytes);
+    }
+    if (op->wait != NULL) {
+        finish_wait(conn, op);
     }
     account(conn, op);
     run_undrain(s, run);

@@ -2,6 +2,7 @@
  * runtime around them is replaced by a few lines: a broadcast runs its parts at once. */
 #include "core/mem.h"
 #include "proto/reply.h"
+#include "shards/blocked.h"
 #include "shards/clock.h"
 #include "shards/commands.h"
 #include "shards/monitor.h"
@@ -52,6 +53,27 @@ STAND_IN void conn_close(struct conn *conn, bool after_reply)
     conn->flags |= after_reply ? CONN_CLOSE_AFTER_REPLY : CONN_CLOSING;
     closed[conn - conns] = true;
     closed_after_reply[conn - conns] = after_reply;
+}
+
+/* Connection 3 waits for data until it is unblocked. */
+static bool waiting = true;
+
+STAND_IN bool blocked_waits(const struct conn *conn)
+{
+    return conn == &conns[2] && waiting && conn->flags & CONN_STALLED;
+}
+
+STAND_IN bool blocked_cancel(struct conn *conn, enum wait_state why)
+{
+    bool was = conn == &conns[2] && waiting;
+    cr_assert(why == WAIT_UNBLOCKED || why == WAIT_ERROR);
+    waiting = waiting && !was;
+    return was;
+}
+
+STAND_IN struct conn *conn_by_id(const struct shard *shard, uint64_t id)
+{
+    return id >= 1 && id <= CONNS && conns[id - 1].shard == shard ? &conns[id - 1] : NULL;
 }
 
 STAND_IN bool conn_authenticated(const struct conn *conn)
@@ -350,6 +372,9 @@ Test(connection, switches)
     expect("client no-evict maybe", "-ERR syntax error\r\n");
     expect("client unblock 7", ":0\r\n");
     expect("client unblock 7 error", ":0\r\n");
+    expect("client unblock 1", ":0\r\n");
+    expect("client unblock 3 error", ":1\r\n");
+    expect("client unblock 3", ":0\r\n");
     expect("client unblock 7 foo", "-ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR\r\n");
     expect("client unblock x", "-ERR value is not an integer or out of range\r\n");
     expect("client unblock 7 error x", "-ERR unknown subcommand or wrong number of arguments for "
