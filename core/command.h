@@ -110,6 +110,8 @@ enum command_route {
     ROUTE_BARRIER,  /* on the connection's own shard, when all its earlier commands are answered */
     ROUTE_ALL,      /* a part on every shard, at one place in the order (FLUSHALL, DBSIZE, KEYS) */
     ROUTE_CURSOR,   /* to the shard that owns the slot in argv[1]'s SCAN cursor */
+    ROUTE_TRANSACTION, /* MULTI, EXEC, WATCH …: on the connection's own shard at once; EXEC and WATCH
+                          send to others what they need there */
 };
 
 /* What happens when the keys lie on several shards (or ROUTE_ALL). */

@@ -345,6 +345,11 @@ static inline struct entry *find(const struct keyspace *ks, int db, const struct
     return table_find_inline(&slots[k->slot].table, k->hash, entry_is, k);
 }
 
+const struct entry *keyspace_find(const struct keyspace *ks, int db, const struct key *k)
+{
+    return find(ks, db, k);
+}
+
 /* An expired entry: deletes it if that is this server's to do. True: the key counts as absent. */
 static __attribute__((noinline)) bool is_gone(struct call *c, struct keyspace *ks,
                                               const struct key *k, struct entry *e)

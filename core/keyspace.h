@@ -140,6 +140,8 @@ struct entry *key_read(struct call *c, const struct key *k);
 struct entry *key_write(struct call *c, const struct key *k);
 /* Without any trace (OBJECT, TTL, TYPE, DEBUG …). */
 struct entry *key_peek(struct call *c, const struct key *k);
+/* What lies under the key, expired or not; nothing is done about it. */
+const struct entry *keyspace_find(const struct keyspace *ks, int db, const struct key *k);
 /* As key_read/key_write, and replies WRONGTYPE and sets *bad when the type differs. */
 struct entry *key_read_type(struct call *c, const struct key *k, enum value_type type, bool *bad);
 struct entry *key_write_type(struct call *c, const struct key *k, enum value_type type, bool *bad);

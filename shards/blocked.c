@@ -121,6 +121,39 @@ static struct wait_queue *ready_take(struct blocked *b)
     return q;
 }
 
+static void ready_splice(struct wait_ready *first, struct wait_ready *then)
+{
+    if (then->first == NULL) {
+        return;
+    }
+    if (first->last != NULL) {
+        first->last->ready_next = then->first;
+    } else {
+        first->first = then->first;
+    }
+    first->last = then->last;
+    *then = (struct wait_ready){NULL, NULL};
+}
+
+void blocked_postpone(struct shard *s, struct run *run)
+{
+    ready_splice(&run->ready, &s->blocked->ready);
+}
+
+void blocked_resume(struct shard *s, struct run *run)
+{
+    ready_splice(&run->ready, &s->blocked->ready);
+    s->blocked->ready = run->ready;
+    run->ready = (struct wait_ready){NULL, NULL};
+}
+
+void blocked_mark(const struct run *run, uint32_t *mark, uint32_t pass)
+{
+    for (const struct wait_queue *q = run->ready.first; q != NULL; q = q->ready_next) {
+        mark[q->key.slot] = pass;
+    }
+}
+
 void blocked_touch(struct shard *s, int db, const struct key *k)
 {
     struct wait_queue *q = queue_find(s->blocked, db, k);

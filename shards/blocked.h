@@ -21,6 +21,9 @@
  * of the command, so it replies and changes what the command would; what it pushes (BLMOVE) makes
  * further keys ready.
  *
+ * Where a transaction stops half-way on a shard, the keys that it has made ready until then are kept
+ * with its run, and their slots marked, until its last op there: blocked_postpone().
+ *
  * *Keys on several shards.* The first try is a lending group (run.h): nothing can come between its
  * look at all keys and, when the slots come back, its waiters' standing in the queues. Each shard
  * has a part of the wait and may serve it with its own keys alone (so does Redis: with the one key
@@ -99,10 +102,6 @@ struct wait {
     struct wait_part parts[];
 };
 
-struct wait_ready {
-    struct wait_queue *first, *last;
-};
-
 /* A shard's queues. Owner: the shard. */
 struct blocked {
     struct lookup queues;    /* struct wait_queue, by database and key */
@@ -144,6 +143,12 @@ void blocked_cancelled(struct shard *s, struct wait_part *part);
 /* A key that somebody may wait for was touched; all keys of a database (-1: of all). */
 void blocked_touch(struct shard *s, int db, const struct key *k);
 void blocked_touch_db(struct shard *s, int db);
+/* An op of a transaction that goes on has been run: what is ready waits for its end. */
+void blocked_postpone(struct shard *s, struct run *run);
+/* Its end: what was postponed is ready, before what is. */
+void blocked_resume(struct shard *s, struct run *run);
+/* Marks the slots of what is postponed: nobody may come between. */
+void blocked_mark(const struct run *run, uint32_t *mark, uint32_t pass);
 /* Serves all ready keys. in_pass: exec's marks say what waits; else whatever waits counts. */
 void blocked_serve(struct shard *s, bool in_pass);
 static inline bool blocked_ready(const struct shard *s)

@@ -15,9 +15,11 @@
 #include "shards/blocked.h"
 #include "shards/client.h"
 #include "shards/clock.h"
+#include "shards/multi.h"
 #include "shards/run.h"
 #include "shards/shard.h"
 #include "shards/text.h"
+#include "shards/watch.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdatomic.h>
@@ -36,7 +38,7 @@ static void describe_flags(const struct conn *conn, char out[16])
         uint32_t flag;
         char letter;
     } letters[] = {
-        {CONN_MONITOR, 'O'},  {CONN_CLOSE_AFTER_REPLY, 'c'}, {CONN_UNIX, 'U'},
+        {CONN_MONITOR, 'O'},  {CONN_MULTI, 'x'}, {CONN_CLOSE_AFTER_REPLY, 'c'}, {CONN_UNIX, 'U'},
         {CONN_NO_EVICT, 'e'}, {CONN_NO_TOUCH, 'T'},          {CONN_PAUSE_WAIT, 'b'},
     };
     char *p = out;
@@ -47,6 +49,9 @@ static void describe_flags(const struct conn *conn, char out[16])
         if (conn->flags & letters[i].flag) {
             *p++ = letters[i].letter;
         }
+    }
+    if (watch_dirty(conn)) {
+        *p++ = 'd';
     }
     if (p == out) {
         *p++ = 'N';
@@ -76,8 +81,7 @@ static size_t running_bytes(const struct conn *conn)
 }
 
 /* Replies wait in chunks: the first takes the place of the fixed buffer that Redis has (rbs, rbp,
- * obl), the others that of its list (oll). Subscriptions, MULTI, WATCH and tracking do not exist
- * yet. */
+ * obl), the others that of its list (oll). Subscriptions and tracking do not exist yet. */
 void client__describe(struct text *t, const struct conn *conn)
 {
     const char *name = conn->name != NULL ? conn->name : "";
@@ -97,12 +101,13 @@ void client__describe(struct text *t, const struct conn *conn)
     text_printf(
         t,
         "id=%" PRIu64 " addr=%s laddr=%s fd=%d name=%s age=%" PRIu64 " idle=%" PRIu64
-        " flags=%s db=%d sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf=%zu qbuf-free=0 argv-mem=0"
-        " multi-mem=0 rbs=%zu rbp=%zu obl=%zu oll=%u omem=%zu tot-mem=%zu events=%s cmd=%s"
+        " flags=%s db=%d sub=0 psub=0 ssub=0 multi=%d watch=%u qbuf=%zu qbuf-free=0 argv-mem=0"
+        " multi-mem=%zu rbs=%zu rbp=%zu obl=%zu oll=%u omem=%zu tot-mem=%zu events=%s cmd=%s"
         " user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
         conn->id, conn->addr, conn->laddr, conn->sock.fd, name,
         seconds_since(conn, conn->created_ns), seconds_since(conn, conn->active_ns), flags,
-        conn->db, conn_query_bytes(conn) + running_bytes(conn), first != NULL ? first->cap : 0,
+        conn->db, conn->multi != NULL ? (int)conn->multi->count : -1,
+        watch_count(conn),         conn_query_bytes(conn) + running_bytes(conn), multi_memory(conn), first != NULL ? first->cap : 0,
         first != NULL ? first->len : 0, first != NULL ? first->len : 0, more,
         reply_memory(&conn->out), conn_memory(conn), events,
         conn->last_command != NULL ? conn->last_command->full_name : "NULL", conn->resp, lib_name,

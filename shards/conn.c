@@ -2,8 +2,10 @@
 #include "shards/conn.h"
 #include "shards/blocked.h"
 #include "shards/monitor.h"
+#include "shards/multi.h"
 #include "shards/route.h"
 #include "shards/shard.h"
+#include "shards/watch.h"
 #include <assert.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -173,7 +175,8 @@ void conn_received(struct io_sock *sock, struct io_buf *buf, int len)
 void conn_make_ready(struct conn *conn)
 {
     struct shard *s = conn->shard;
-    if ((conn->flags & (CONN_READY | CONN_CLOSING)) || conn_query_bytes(conn) == 0) {
+    if ((conn->flags & (CONN_READY | CONN_CLOSING)) ||
+        (conn_query_bytes(conn) == 0 && !(conn->flags & CONN_EXEC))) {
         return;
     }
     conn->flags |= CONN_READY;
@@ -466,6 +469,7 @@ void conn_close(struct conn *conn, bool after_reply)
     }
     blocked_cancel(conn, WAIT_GONE);
     monitor_stop(conn);
+    watch_end(conn);
     atomic_fetch_sub_explicit(&s->server->clients, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&s->server->shard_clients[s->id], 1, memory_order_relaxed);
     list_remove(s, conn);
@@ -487,6 +491,7 @@ static void conn_release(struct conn *conn)
     }
     conn->shard->conns_alive--;
     input_drop(conn);
+    multi_free(conn);
     reply_clear(&conn->out);
     if (conn->partial != NULL) {
         resp_parser_free(conn->partial);
@@ -510,7 +515,7 @@ enum client_class conn_class(const struct conn *conn)
 
 size_t conn_memory(const struct conn *conn)
 {
-    size_t bytes = sizeof *conn + reply_memory(&conn->out);
+    size_t bytes = sizeof *conn + reply_memory(&conn->out) + multi_memory(conn);
     if (conn->in_own != NULL) {
         bytes += sizeof *conn->in_own + conn->in_own->cap;
     }

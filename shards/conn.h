@@ -21,6 +21,8 @@
 struct shard;
 struct op;
 struct run;
+struct multi;
+struct watch;
 
 enum conn_flag {
     CONN_CLOSING = 1 << 0,
@@ -37,7 +39,9 @@ enum conn_flag {
     CONN_SOCK_CLOSED = 1 << 11,
     CONN_PAUSE_WAIT = 1 << 12, /* CLIENT PAUSE holds its next command */
     CONN_BARRIER_LISTED = 1 << 13,
-    CONN_RETRY = 1 << 14,    /* in the shard's list of connections with a command to route anew */
+    CONN_MULTI = 1 << 14,    /* between MULTI and the end of EXEC: conn->multi is there */
+    CONN_EXEC = 1 << 15,     /* EXEC has begun and part of its transaction is not sent yet */
+    CONN_RETRY = 1 << 16,    /* in the shard's list of connections with a command to route anew */
 };
 
 enum { CONN_HOLD_NS = 200000 }; /* output waits at most this long for the rest of its pipeline */
@@ -78,6 +82,10 @@ struct conn {
     /* commands in the connection's order whose replies are not written yet */
     struct op *first_op, *last_op;
     uint32_t in_flight;      /* ops in that list */
+    uint32_t barrier_ops;    /* of them: barrier commands; CONN_STALLED while there are any */
+
+    struct multi *multi;     /* multi.h: CONN_MULTI */
+    struct watch *watch;     /* watch.h: NULL unless keys are watched */
 
     /* output */
     struct reply out;

@@ -2,6 +2,8 @@
 #include "shards/exec.h"
 #include "shards/blocked.h"
 #include "shards/latency.h"
+#include "shards/monitor.h"
+#include "shards/watch.h"
 #include <assert.h>
 
 enum { PREFETCH_OPS = 32 };
@@ -46,6 +48,7 @@ static void chain_append(struct chain *chain, struct run *run)
 static void mark_waiting(struct exec *x, const struct run *run)
 {
     x->marked = true;
+    blocked_mark(run, x->mark, x->pass);
     for (const struct op *op = run->at; op != NULL; op = op->run_next) {
         if (op->flags & OP_WHOLE) {
             x->marked_all = true;
@@ -105,6 +108,20 @@ bool exec_slot_busy(const struct shard *s, uint16_t slot, bool in_pass)
     return false;
 }
 
+/* A transaction in a free run begins only when all of it can run (multi.h I2). */
+static bool transaction_conflicts(const struct exec *x, const struct op *op)
+{
+    for (; op != NULL; op = op->run_next) {
+        if (conflicts(x, op)) {
+            return true;
+        }
+        if (!(op->flags & OP_MORE)) {
+            break;
+        }
+    }
+    return false;
+}
+
 /* --- running -------------------------------------------------------------------------------- */
 
 static uint32_t call_flags(const struct shard *s, const struct op *op)
@@ -112,7 +129,8 @@ static uint32_t call_flags(const struct shard *s, const struct op *op)
     const struct lend *lend = op->flags & OP_PART ? op->group->lend : NULL;
     bool whole = lend != NULL ? lend->whole : s->server->shard_count == 1;
     return ((op->flags & OP_PART) && lend == NULL ? CALL_PART : 0) |
-           (op->flags & OP_NO_TOUCH ? CALL_NO_TOUCH : 0) | (whole ? CALL_WHOLE : 0);
+           (op->flags & OP_NO_TOUCH ? CALL_NO_TOUCH : 0) | (whole ? CALL_WHOLE : 0) |
+           (op->flags & OP_MULTI ? CALL_IN_MULTI | CALL_DENY_BLOCKING : 0);
 }
 
 static struct call make_call(struct shard *s, struct op *op, struct reply *out)
@@ -325,6 +343,11 @@ static void lend_released(struct shard *s, struct lend_part *part)
     if (op->wait == NULL || !blocked_tried(s, op->wait)) {
         op->run->at = op->run_next;
     }
+    if (op->flags & OP_MORE) {
+        blocked_postpone(s, op->run);
+    } else {
+        blocked_resume(s, op->run);
+    }
 }
 
 /* False while the command still waits for others. */
@@ -377,11 +400,15 @@ static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
     }
 }
 
-/* Whether what an op has changed may be seen: at the end of a transaction, not inside of it. */
-static bool ends_unit(const struct op *op)
+/* Those who wait see what an op has changed at the end of its transaction, not inside of it. */
+static void serve_after(struct shard *s, struct run *run, const struct op *op)
 {
-    (void)op;
-    return true;
+    if (op->flags & OP_MORE) {
+        blocked_postpone(s, run);
+    } else {
+        blocked_resume(s, run);
+        blocked_serve(s, true);
+    }
 }
 
 enum run_state { RUN_LEFT, RUN_PARKED, RUN_FINISHED };
@@ -397,7 +424,9 @@ static bool run_op(struct shard *s, struct run *run, struct op *op)
     if (!blocked_tried(s, op->wait)) {
         return true;
     }
-    run->flags &= ~(uint32_t)RUN_DIRECT; /* the reply comes later, in the run */
+    if (run->flags & RUN_DIRECT) { /* the reply comes later, in the run; its home is here */
+        run->flags &= ~(uint32_t)RUN_DIRECT;
+    }
     return false;
 }
 
@@ -407,6 +436,16 @@ static enum run_state run_park(struct run *run)
     assert(op->run_next == NULL); /* the last of its connection */
     op->wait->parked = true;
     return RUN_PARKED;
+}
+
+/* None of its commands happens here. Returns the last. */
+static struct op *transaction_skip(struct op *op)
+{
+    while (op->flags & OP_MORE) {
+        op = op->run_next;
+        op->outcome |= OP_SKIPPED;
+    }
+    return op;
 }
 
 static enum run_state run_proceed(struct shard *s, struct run *run)
@@ -423,16 +462,24 @@ static enum run_state run_proceed(struct shard *s, struct run *run)
         x->waits_for_horizon = true;
         return RUN_LEFT;
     }
+    bool inside = false; /* a free run: within a transaction that has begun */
     while (run->at != NULL) {
         struct op *op = run->at;
-        if ((x->marked || x->holds > 0) && conflicts(x, op)) {
+        if ((x->marked || x->holds > 0) && !inside &&
+            (run->flags & RUN_FREE ? transaction_conflicts(x, op) : conflicts(x, op))) {
             return RUN_LEFT;
         }
+        inside = (run->flags & RUN_FREE) && (op->flags & OP_MORE);
         if (x->prefetched == 0) {
             prefetch_ahead(s, run, op);
         }
         x->prefetched--;
-        if (op->group != NULL && op->group->lend != NULL) {
+        if (op->flags & OP_CHECK) {
+            if (!watch_decide(s, op)) {
+                return RUN_LEFT;
+            }
+            op = op->outcome & OP_SKIPPED ? transaction_skip(op) : op;
+        } else if (op->group != NULL && op->group->lend != NULL) {
             if (!run_lend_op(s, run, op)) {
                 return RUN_LEFT;
             }
@@ -443,8 +490,8 @@ static enum run_state run_proceed(struct shard *s, struct run *run)
             return run_park(run);
         }
         run->at = op->run_next;
-        if (blocked_ready(s) && ends_unit(op)) {
-            blocked_serve(s, true);
+        if (blocked_ready(s) || run->ready.first != NULL) {
+            serve_after(s, run, op);
         }
     }
     return RUN_FINISHED;
@@ -559,6 +606,9 @@ static void take(struct shard *s)
             blocked_cancelled(
                 s, (struct wait_part *)((char *)m - offsetof(struct wait_part, cancel)));
             break;
+        case MESSAGE_DECIDED:
+            watch_decided(m);
+            break;
         case MESSAGE_NOTE:
             note_run(s, m);
             break;
@@ -606,8 +656,8 @@ static void send_returns(struct shard *s)
 bool exec_turn(struct shard *s)
 {
     struct exec *x = s->exec;
-    if (x->waiting == NULL && x->local.first == NULL && mailbox_empty(&s->mailbox) &&
-        !x->returning && !blocked_ready(s)) {
+    if (x->waiting == NULL && x->local.first == NULL && s->monitor_lines == NULL &&
+        mailbox_empty(&s->mailbox) && !x->returning && !blocked_ready(s)) {
         return false;
     }
     if (s->server->shard_count == 1) {
@@ -617,6 +667,9 @@ bool exec_turn(struct shard *s)
     }
     take(s); /* after the phases were read */
     run_asked(s);
+    if (s->monitor_lines != NULL) {
+        monitor_show(s, x->horizon);
+    }
     if (x->local.first != NULL) {
         chains_add(x, x->local.first);
         x->local = (struct chain){NULL, NULL};

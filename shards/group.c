@@ -8,9 +8,9 @@
 
 /* --- building -------------------------------------------------------------------------------- */
 
-static struct group *group_new(struct shard *s, struct conn *conn, const struct command *cmd,
-                               const struct slice *argv, uint32_t argc, struct run *memory,
-                               uint32_t nparts)
+struct group *group_new(struct shard *s, struct conn *conn, const struct command *cmd,
+                        const struct slice *argv, uint32_t argc, struct run *memory,
+                        uint32_t nparts)
 {
     struct op *head = route_op_new(s, memory, conn, cmd, route_copy_argv(s, memory, argv, argc), argc);
     struct group *group = run_alloc(&s->run_pool, memory, sizeof *group);

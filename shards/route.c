@@ -9,7 +9,9 @@
 #include "shards/latency.h"
 #include "shards/log.h"
 #include "shards/monitor.h"
+#include "shards/multi.h"
 #include "shards/slowlog.h"
+#include "shards/watch.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -67,6 +69,9 @@ struct run *route_run_to(struct shard *s, struct conn *conn, unsigned shard)
         out->first = run;
     }
     out->last = run;
+    if (r->decision != NULL) {
+        watch_check_run(s, conn, run);
+    }
     return run;
 }
 
@@ -93,8 +98,10 @@ struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
         .argc = argc,
         .db = (uint16_t)conn->db,
         .resp = conn->resp,
+        .extra = s->route->extra,
         .flags = (conn->reply_mode == CONN_REPLY_ON ? 0 : OP_MUTED) |
-                 (conn->flags & CONN_NO_TOUCH ? OP_NO_TOUCH : 0),
+                 (conn->flags & CONN_NO_TOUCH ? OP_NO_TOUCH : 0) |
+                 (s->route->in_multi ? OP_MULTI | OP_MORE : 0),
     };
     return op;
 }
@@ -172,8 +179,8 @@ static void note_slow(struct shard *s, struct conn *conn, const struct command *
     }
 }
 
-static void run_at_home(struct shard *s, struct conn *conn, const struct command *cmd,
-                        const struct slice *argv, uint32_t argc)
+void route_at_home(struct shard *s, struct conn *conn, const struct command *cmd,
+                   const struct slice *argv, uint32_t argc)
 {
     struct reply *out = home_reply(s, conn, cmd);
     size_t before = out->total_bytes;
@@ -181,6 +188,7 @@ static void run_at_home(struct shard *s, struct conn *conn, const struct command
     struct call c = {
         .command = cmd, .ks = s->keyspace, .argv = argv, .argc = argc, .db = conn->db,
         .out = out, .now_ms = s->now_ms, .host = conn,
+        .flags = s->route->in_multi ? CALL_IN_MULTI | CALL_DENY_BLOCKING : 0,
     };
     uint64_t start = clock_ticks();
     cmd->run(&c);
@@ -194,8 +202,8 @@ static void run_at_home(struct shard *s, struct conn *conn, const struct command
     note_slow(s, conn, cmd, argv, argc, ticks);
 }
 
-static void queue_barrier(struct shard *s, struct conn *conn, const struct command *cmd,
-                          const struct slice *argv, uint32_t argc)
+void route_barrier(struct shard *s, struct conn *conn, const struct command *cmd,
+                   const struct slice *argv, uint32_t argc)
 {
     struct run *run = run_start(s, conn, s->id);
     struct op *op = route_op_new(s, run, conn, cmd, route_copy_argv(s, run, argv, argc), argc);
@@ -203,6 +211,7 @@ static void queue_barrier(struct shard *s, struct conn *conn, const struct comma
     run_append(run, op);
     conn_append(conn, op);
     conn->flags |= CONN_STALLED;
+    conn->barrier_ops++;
     s->route->home_queued = true;
     conn_drain(conn); /* lists it when it is the first */
 }
@@ -220,9 +229,8 @@ static void key_fill(const struct server *server, struct key *k, const struct sl
     k->shard = server->slot_shard[k->slot];
 }
 
-/* Keys of argv into the route's scratch; returns how many, negative when argv does not fit. */
-static int find_keys(struct shard *s, const struct command *cmd, const struct slice *argv,
-                     uint32_t argc)
+int route_find_keys(struct shard *s, const struct command *cmd, const struct slice *argv,
+                    uint32_t argc)
 {
     struct route *r = s->route;
     if (r->keys_cap < argc) {
@@ -255,11 +263,25 @@ static void send_to_shard(struct shard *s, struct conn *conn, unsigned shard,
     conn_append(conn, op);
 }
 
+void route_by_keys(struct shard *s, struct conn *conn, const struct command *cmd,
+                   const struct slice *argv, uint32_t argc, uint32_t count)
+{
+    const struct key *keys = s->route->keys;
+    unsigned shard = count > 0 ? keys[0].shard : s->id;
+    for (uint32_t i = 1; i < count; i++) {
+        if (keys[i].shard != shard) {
+            group_by_keys(s, conn, cmd, argv, argc, keys, count);
+            return;
+        }
+    }
+    send_to_shard(s, conn, shard, cmd, argv, argc, keys, count);
+}
+
 static void send_by_keys(struct shard *s, struct conn *conn, const struct command *cmd,
                          const struct slice *argv, uint32_t argc)
 {
     struct key *keys = s->route->keys;
-    int n = find_keys(s, cmd, argv, argc);
+    int n = route_find_keys(s, cmd, argv, argc);
     keys = s->route->keys;
     if (n < 0) {
         n = 0; /* a bad number of keys: the command, run without any, says what is wrong with it */
@@ -268,14 +290,7 @@ static void send_by_keys(struct shard *s, struct conn *conn, const struct comman
         group_lend_all(s, conn, cmd, argv, argc, keys, (uint32_t)n);
         return;
     }
-    unsigned shard = n > 0 ? keys[0].shard : s->id;
-    for (int i = 1; i < n; i++) {
-        if (keys[i].shard != shard) {
-            group_by_keys(s, conn, cmd, argv, argc, keys, (uint32_t)n);
-            return;
-        }
-    }
-    send_to_shard(s, conn, shard, cmd, argv, argc, keys, (uint32_t)n);
+    route_by_keys(s, conn, cmd, argv, argc, (uint32_t)n);
 }
 
 static void send_by_cursor(struct shard *s, struct conn *conn, const struct command *cmd,
@@ -296,14 +311,14 @@ static void send_by_cursor(struct shard *s, struct conn *conn, const struct comm
 
 /* --- checks ---------------------------------------------------------------------------------- */
 
-static bool paused(struct shard *s, const struct command *cmd)
+static bool paused(struct shard *s, const struct conn *conn, const struct command *cmd)
 {
     int64_t until = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed);
     if (until == 0 || s->now_ms >= until) {
         return false;
     }
     return !atomic_load_explicit(&s->server->pause_writes_only, memory_order_relaxed) ||
-           (cmd->flags & (CMD_WRITE | CMD_MAY_REPLICATE));
+           (multi_flags(conn, cmd) & (CMD_WRITE | CMD_MAY_REPLICATE));
 }
 
 /* The refusal's text, or NULL. */
@@ -312,6 +327,9 @@ static const char *refuse(struct shard *s, const struct conn *conn, const struct
     if (!conn_authenticated(conn) && !(cmd->flags & CMD_NO_AUTH)) {
         return "NOAUTH Authentication required.";
     }
+    if ((conn->flags & CONN_MULTI) && (cmd->flags & CMD_NO_MULTI)) {
+        return "ERR Command not allowed inside a transaction";
+    }
     if (__builtin_expect((cmd->flags & CMD_PROTECTED) != 0, 0)) {
         const char *error = server_protected_error(conn, cmd);
         if (error != NULL) {
@@ -319,7 +337,7 @@ static const char *refuse(struct shard *s, const struct conn *conn, const struct
         }
     }
     int64_t max = s->config->core.maxmemory;
-    if (max > 0 && (cmd->flags & CMD_DENYOOM) && mem_used_total() > max) {
+    if (max > 0 && (multi_flags(conn, cmd) & CMD_DENYOOM) && mem_used_total() > max) {
         return "OOM command not allowed when used memory > 'maxmemory'.";
     }
     return NULL;
@@ -338,16 +356,32 @@ static void reply_mode_step(struct conn *conn)
 static void reply_unresolved(struct shard *s, struct conn *conn, const struct slice *argv,
                              uint32_t argc)
 {
+    const struct command *known = commands_lookup(argv, argc);
+    if ((conn->flags & CONN_MULTI) || (known != NULL && known->run == multi_run_exec)) {
+        char text[MULTI_REFUSAL_BYTES];
+        const char *refusal = "wrong number of arguments for 'exec' command";
+        if (multi_refused(conn, known, refusal, text) == text) {
+            reply_refusal(s, conn, known, text);
+            return;
+        }
+    }
     struct reply *out = home_reply(s, conn, NULL);
     size_t before = out->total_bytes;
     const struct command *cmd = commands_resolve(argv, argc, out);
     assert(cmd == NULL);
     (void)cmd;
     stats_error(s, out->error_code);
-    const struct command *known = commands_lookup(argv, argc);
     if (known != NULL) {
         stats_reject(s, known);
     }
+    home_reply_end(conn, out, before);
+}
+
+static void reply_queued(struct shard *s, struct conn *conn, const struct command *cmd)
+{
+    struct reply *out = home_reply(s, conn, cmd);
+    size_t before = out->total_bytes;
+    reply_status(out, "QUEUED");
     home_reply_end(conn, out, before);
 }
 
@@ -414,6 +448,45 @@ static bool may_wait(const struct command *cmd, const struct slice *argv, uint32
     return (cmd->flags & CMD_BLOCKING) && (cmd->may_wait == NULL || cmd->may_wait(argv, argc));
 }
 
+void route_command(struct shard *s, struct conn *conn, const struct command *cmd,
+                   struct slice *argv, uint32_t argc)
+{
+    conn->commands++;
+    counter_add(&s->stats.commands, 1);
+    bool after = cmd->route == ROUTE_TRANSACTION; /* EXEC is shown after what it executes */
+    int db = conn->db;
+    if (s->route->monitored && !after) {
+        monitor_feed(s, conn, s->route->stamp, db, cmd, argv, argc);
+    }
+    switch (cmd->route) {
+    case ROUTE_KEYS:
+        if (!s->route->in_multi && may_wait(cmd, argv, argc)) {
+            send_and_wait(s, conn, cmd, argv, argc, NULL);
+        } else {
+            send_by_keys(s, conn, cmd, argv, argc);
+        }
+        break;
+    case ROUTE_HOME:
+        route_at_home(s, conn, cmd, argv, argc);
+        break;
+    case ROUTE_BARRIER:
+        route_barrier(s, conn, cmd, argv, argc);
+        break;
+    case ROUTE_ALL:
+        group_on_all(s, conn, cmd, argv, argc);
+        break;
+    case ROUTE_CURSOR:
+        send_by_cursor(s, conn, cmd, argv, argc);
+        break;
+    case ROUTE_TRANSACTION:
+        multi_command(s, conn, cmd, argv, argc);
+        break;
+    }
+    if (s->route->monitored && after) {
+        monitor_feed(s, conn, s->route->stamp, db, cmd, argv, argc);
+    }
+}
+
 /* False when the command must stay in the input (CLIENT PAUSE). */
 static bool dispatch(struct shard *s, struct conn *conn, struct slice *argv, uint32_t argc)
 {
@@ -432,7 +505,7 @@ static bool dispatch(struct shard *s, struct conn *conn, struct slice *argv, uin
         reply_mode_step(conn);
         return true;
     }
-    if (s->route->paused && paused(s, cmd)) {
+    if (s->route->paused && paused(s, conn, cmd)) {
         conn_pause(conn);
         return false;
     }
@@ -440,37 +513,16 @@ static bool dispatch(struct shard *s, struct conn *conn, struct slice *argv, uin
         conn->reply_mode = CONN_REPLY_SKIP;
     }
     conn->last_command = cmd;
-    conn->commands++;
-    counter_add(&s->stats.commands, 1);
     const char *refusal = refuse(s, conn, cmd);
     uint8_t mode = conn->reply_mode;
     if (refusal != NULL) {
-        reply_refusal(s, conn, cmd, refusal);
+        char text[MULTI_REFUSAL_BYTES];
+        reply_refusal(s, conn, cmd, multi_refused(conn, cmd, refusal, text));
+    } else if ((conn->flags & CONN_MULTI) && multi_queues(cmd)) {
+        multi_queue(conn, cmd, argv, argc);
+        reply_queued(s, conn, cmd);
     } else {
-        if (atomic_load_explicit(&s->server->monitors, memory_order_relaxed) > 0) {
-            monitor_feed(s, conn, conn->db, cmd, argv, argc);
-        }
-        switch (cmd->route) {
-        case ROUTE_KEYS:
-            if (may_wait(cmd, argv, argc)) {
-                send_and_wait(s, conn, cmd, argv, argc, NULL);
-            } else {
-                send_by_keys(s, conn, cmd, argv, argc);
-            }
-            break;
-        case ROUTE_HOME:
-            run_at_home(s, conn, cmd, argv, argc);
-            break;
-        case ROUTE_BARRIER:
-            queue_barrier(s, conn, cmd, argv, argc);
-            break;
-        case ROUTE_ALL:
-            group_on_all(s, conn, cmd, argv, argc);
-            break;
-        case ROUTE_CURSOR:
-            send_by_cursor(s, conn, cmd, argv, argc);
-            break;
-        }
+        route_command(s, conn, cmd, argv, argc);
     }
     if (mode == CONN_REPLY_SKIP && conn->reply_mode == CONN_REPLY_SKIP) {
         conn->reply_mode = CONN_REPLY_ON;
@@ -525,6 +577,10 @@ static uint32_t take_input(struct shard *s, struct conn *conn, bool *more)
     uint32_t commands = 0;
     *more = false;
     while (may_parse(conn)) {
+        if (conn->flags & CONN_EXEC) {
+            multi_resume(s, conn); /* first the rest of the transaction (multi.h I3) */
+            continue;
+        }
         struct slice in = conn_input(conn);
         if (in.len == 0) {
             return commands;
@@ -577,7 +633,7 @@ static uint32_t conn_session(struct shard *s, struct conn *conn)
     if (r->own_text != NULL) {
         own_text_end(r);
     }
-    if (idle && r->targets == 1 && !r->groups) {
+    if (idle && r->targets == 1 && !r->groups && !r->monitored) {
         r->last_target->flags |= RUN_FREE; /* run.h I2 */
         if (r->last_target->shard == s->id && !r->home_queued) {
             r->last_target->flags |= RUN_DIRECT;
@@ -658,6 +714,7 @@ void route_phase(struct shard *s)
     r->stamp = ordered ? order_phase_open(&s->server->order, s->id) : 0;
     r->paused = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed) != 0;
     route_retries(s);
+    r->monitored = atomic_load_explicit(&s->server->monitors, memory_order_relaxed) > 0;
     struct conn *list = s->ready;
     s->ready = s->ready_last = NULL;
     uint32_t commands = 0;
@@ -710,6 +767,9 @@ static void account(struct conn *conn, const struct op *op)
     struct shard *s = conn->shard;
     if (op->command == NULL || op->argv == NULL || (op->flags & OP_ANEW)) {
         return; /* counted where it ran, or will be */
+    }
+    if (op->outcome & OP_SKIPPED) {
+        return; /* it did not happen */
     }
     stats_record(s, op->command, op->ticks, op->outcome & OP_FAILED);
     note_slow(s, conn, op->command, op->argv, op->argc, op->ticks);
@@ -765,7 +825,11 @@ static void finish_group(struct conn *conn, struct op *head)
 {
     struct shard *s = conn->shard;
     struct group *group = head->group;
-    if (!(conn->flags & CONN_CLOSING) && !(head->flags & (OP_MUTED | OP_ANEW))) {
+    if (head->flags & OP_CHECK) {
+        multi_decided(conn, head);
+    } else if (group->parts[0]->outcome & OP_SKIPPED) {
+        head->outcome |= OP_SKIPPED;
+    } else if (!(conn->flags & CONN_CLOSING) && !(head->flags & (OP_MUTED | OP_ANEW))) {
         conn->out.resp = head->resp;
         group_reply(group, &conn->out);
     } else {
@@ -794,7 +858,7 @@ bool route_finish(struct conn *conn, struct op *op)
         return true;
     }
     if (op->flags & OP_BARRIER) {
-        if (!(op->flags & OP_DONE)) {
+        if (!((op->flags & OP_DONE) || (op->outcome & OP_SKIPPED))) {
             if (!(op->flags & OP_STARTED) && !(conn->flags & CONN_BARRIER_LISTED)) {
                 conn->flags |= CONN_BARRIER_LISTED;
                 conn->barrier_next = s->barriers;
@@ -802,8 +866,10 @@ bool route_finish(struct conn *conn, struct op *op)
             }
             return false;
         }
-        conn->flags &= ~(uint32_t)CONN_STALLED;
-        conn_make_ready(conn);
+        if (--conn->barrier_ops == 0) {
+            conn->flags &= ~(uint32_t)CONN_STALLED;
+            conn_make_ready(conn);
+        }
     } else if (!(op->run->flags & RUN_DONE) || (op->wait != NULL && !wait_is_over(conn, op))) {
         return false;
     }

@@ -45,6 +45,7 @@ struct run *run_new(struct run_pool *pool, unsigned home, unsigned shard, uint64
     run->shard = (uint16_t)shard;
     run->flags = 0;
     run->first = run->last = run->at = NULL;
+    run->ready = (struct wait_ready){NULL, NULL};
     reply_init(&run->reply, resp);
     run->conn = conn;
     run->io_buf = NULL;

@@ -51,6 +51,10 @@ enum op_flag {
     OP_DONE = 1 << 7,    /* home: barrier or home command answered */
     OP_NO_TOUCH = 1 << 8,
     OP_STARTED = 1 << 9, /* home: barrier command running (broadcast) */
+    OP_MULTI = 1 << 10,  /* of a transaction (multi.h) */
+    OP_MORE = 1 << 11,   /* … and not its last op in this run: nothing may come in between */
+    OP_CHECK = 1 << 12,  /* of EXEC: decides about the transaction by the watched keys (watch.h) */
+    OP_SKIPPED = 1 << 13, /* outcome: a watched key has changed, the transaction does not happen */
     OP_WAITS = 1 << 20,  /* for data (blocked.h): stands in queues (executing shard) */
     OP_ANEW = 1 << 21,   /* home: routed anew, another op answers */
 };
@@ -70,7 +74,7 @@ struct op {
     uint16_t db;
     uint8_t resp;
     /* written by the executing shard; the home looks at flags above meanwhile, so these are apart */
-    uint32_t outcome;      /* OP_FAILED, OP_HELD, OP_WAITS */
+    uint32_t outcome;      /* OP_FAILED, OP_HELD, OP_WAITS, OP_SKIPPED */
     size_t reply_bytes;
     uint64_t ticks;        /* CPU ticks it took */
     uint64_t weight;       /* APART_ANY */
@@ -91,6 +95,11 @@ struct run_block {
 
 enum { RUN_BLOCK_BYTES = 2048, RUN_POOL_MAX = 1024 };
 
+/* Queues of clients that wait for keys which have been touched, oldest first (blocked.h). */
+struct wait_ready {
+    struct wait_queue *first, *last;
+};
+
 struct run {
     struct message message; /* of a chain's first run */
     struct run *next;       /* in a chain or in the executing shard's waiting list */
@@ -100,6 +109,7 @@ struct run {
     uint32_t flags;         /* enum run_flag */
     struct op *first, *last;
     struct op *at;          /* executing shard: the next op to run */
+    struct wait_ready ready; /* executing shard: keys to serve at the transaction's end (blocked.h) */
     struct reply reply;
     /* home */
     struct conn *conn;

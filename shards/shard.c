@@ -15,6 +15,7 @@
 #include "shards/info.h"
 #include "shards/latency.h"
 #include "shards/listener.h"
+#include "shards/multi.h"
 #include "shards/route.h"
 #include "shards/slowlog.h"
 #include "shards/touch.h"
@@ -248,7 +249,8 @@ static void follow_pause(struct shard *s)
 /* One turn; returns whether the background has more to do. */
 static bool turn(struct shard *s, bool more)
 {
-    bool busy = more || s->ready != NULL || s->barriers != NULL || s->retries != NULL || exec_must_not_sleep(s);
+    bool busy = more || s->ready != NULL || s->barriers != NULL || s->retries != NULL ||
+                s->monitor_lines != NULL || exec_must_not_sleep(s);
     wait_turn(s, busy);
     read_clocks(s);
     follow_pause(s);
@@ -307,11 +309,13 @@ static void give_back(struct shard *s)
     blocked_free(s->blocked);
     route_free(s->route);
     run_pool_free(&s->run_pool);
+    multi_pool_free(s);
     mem_free(s->outbox);
     mem_free(s->returns);
     slowlog_free(s->slowlog);
     latency_free(s->latency);
     lookup_free(&s->conn_ids);
+    lookup_free(&s->watched);
     reply_pool_drain();
 #endif
     (void)s;

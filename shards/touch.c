@@ -3,6 +3,7 @@
 #include "core/mem.h"
 #include "shards/blocked.h"
 #include "shards/shard.h"
+#include "shards/watch.h"
 #include <string.h>
 
 struct touched_note {
@@ -20,12 +21,14 @@ void touch_key(struct shard *s, int db, const struct key *k, uint64_t client)
 {
     (void)client;
     blocked_touch(s, db, k);
+    watch_touched(s, db, k);
 }
 
 void touch_flush(struct shard *s, int db, uint64_t client)
 {
     (void)client;
     blocked_touch_db(s, db);
+    watch_flushing(s, db);
 }
 
 void touch_swap(struct shard *s, int a, int b, uint64_t client)
@@ -33,6 +36,7 @@ void touch_swap(struct shard *s, int a, int b, uint64_t client)
     (void)client;
     blocked_touch_db(s, a);
     blocked_touch_db(s, b);
+    watch_swapping(s, a, b);
 }
 
 /* --- the owner's own changes ------------------------------------------------------------------ */
@@ -127,9 +131,12 @@ void touched_replay(struct touched *t, struct shard *owner)
             touch_key(owner, note->db, &note->key, note->client);
             break;
         case TOUCH_FLUSH:
+            watch_changed(owner, note->db);
             touch_flush(owner, note->db, note->client);
             break;
         case TOUCH_SWAP:
+            watch_changed(owner, note->db);
+            watch_changed(owner, note->other);
             touch_swap(owner, note->db, note->other, note->client);
             break;
         }
