@@ -283,6 +283,14 @@ void key_modified(struct call *c, const struct key *k, uint64_t changes)
     }
 }
 
+void key_ready(struct call *c, const struct key *k)
+{
+    struct keyspace *ks = call_keyspace(c, k);
+    if (ks->hooks.ready) {
+        ks->hooks.ready(ks, c->db, k);
+    }
+}
+
 void keyspace__expire(struct keyspace *ks, int db, const struct key *k, struct entry *e)
 {
     ks->stats.expired++;

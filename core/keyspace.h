@@ -64,6 +64,8 @@ typedef void keyspace_event_hook(struct keyspace *ks, int db, unsigned class, co
                                  struct slice key);
 /* The key has changed or gone: WATCH, client-side caching. */
 typedef void keyspace_modified_hook(struct keyspace *ks, int db, const struct key *k);
+/* The key has not changed for those, but clients who wait for its data must look again. */
+typedef void keyspace_ready_hook(struct keyspace *ks, int db, const struct key *k);
 /* The key has expired and is about to be deleted, by access or by the active cycle: journal. */
 typedef void keyspace_expired_hook(struct keyspace *ks, int db, const struct key *k);
 /* A database (-1: all) is about to be emptied; databases a and b are about to be swapped. */
@@ -73,6 +75,7 @@ typedef void keyspace_swapping_hook(struct keyspace *ks, int a, int b);
 struct keyspace_hooks {
     keyspace_event_hook *event;
     keyspace_modified_hook *modified;
+    keyspace_ready_hook *ready;
     keyspace_expired_hook *expired;
     keyspace_flushing_hook *flushing;
     keyspace_swapping_hook *swapping;
@@ -197,6 +200,8 @@ enum event_class { /* bits of notify-keyspace-events */
 };
 /* The key has changed: watchers, client-side caches, and c->dirty += changes. */
 void key_modified(struct call *c, const struct key *k, uint64_t changes);
+/* Only those who wait for the key's data are told (a consumer group has gone). */
+void key_ready(struct call *c, const struct key *k);
 /* A keyspace event ("set", "del" …). */
 void key_event(struct call *c, enum event_class class, const char *event, const struct key *k);
 

@@ -24,6 +24,11 @@ void touch_key(struct shard *s, int db, const struct key *k, uint64_t client)
     watch_touched(s, db, k);
 }
 
+void touch_ready(struct shard *s, int db, const struct key *k)
+{
+    blocked_touch(s, db, k);
+}
+
 void touch_flush(struct shard *s, int db, uint64_t client)
 {
     (void)client;
@@ -56,6 +61,14 @@ static void own_modified(struct keyspace *ks, int db, const struct key *k)
     }
 }
 
+static void own_ready(struct keyspace *ks, int db, const struct key *k)
+{
+    struct shard *s = ks->hooks.ctx;
+    if (s->interests > 0) {
+        touch_ready(s, db, k);
+    }
+}
+
 static void own_flushing(struct keyspace *ks, int db)
 {
     struct shard *s = ks->hooks.ctx;
@@ -75,6 +88,7 @@ static void own_swapping(struct keyspace *ks, int a, int b)
 void touch_attach(struct shard *s)
 {
     s->keyspace->hooks.modified = own_modified;
+    s->keyspace->hooks.ready = own_ready;
     s->keyspace->hooks.flushing = own_flushing;
     s->keyspace->hooks.swapping = own_swapping;
     s->keyspace->hooks.ctx = s;
@@ -92,12 +106,22 @@ static struct touched_note *note_add(struct keyspace *ks, enum touch_kind kind, 
     return note;
 }
 
-static void lent_modified(struct keyspace *ks, int db, const struct key *k)
+static void note_key(struct keyspace *ks, enum touch_kind kind, int db, const struct key *k)
 {
-    struct touched_note *note = note_add(ks, TOUCH_KEY, db, k->len);
+    struct touched_note *note = note_add(ks, kind, db, k->len);
     note->key = *k;
     memcpy(note->bytes, k->ptr, k->len);
     note->key.ptr = note->bytes;
+}
+
+static void lent_modified(struct keyspace *ks, int db, const struct key *k)
+{
+    note_key(ks, TOUCH_KEY, db, k);
+}
+
+static void lent_ready(struct keyspace *ks, int db, const struct key *k)
+{
+    note_key(ks, TOUCH_READY, db, k);
 }
 
 static void lent_flushing(struct keyspace *ks, int db)
@@ -116,6 +140,7 @@ void touched_begin(struct touched *t, struct shard *owner, struct keyspace *ks)
     t->last = &t->first;
     bool wanted = owner->interests > 0;
     ks->hooks.modified = wanted ? lent_modified : NULL;
+    ks->hooks.ready = wanted ? lent_ready : NULL;
     ks->hooks.flushing = wanted ? lent_flushing : NULL;
     ks->hooks.swapping = wanted ? lent_swapping : NULL;
     ks->hooks.record = t;
@@ -129,6 +154,9 @@ void touched_replay(struct touched *t, struct shard *owner)
         switch (note->kind) {
         case TOUCH_KEY:
             touch_key(owner, note->db, &note->key, note->client);
+            break;
+        case TOUCH_READY:
+            touch_ready(owner, note->db, &note->key);
             break;
         case TOUCH_FLUSH:
             watch_changed(owner, note->db);
