@@ -735,6 +735,14 @@ void list__lrem(struct call *c)
     reply_int(c->out, (int64_t)removed);
 }
 
+static void cut_away(struct call *c, struct open_list *o, uint64_t index, uint64_t n)
+{
+    struct list *cut = list_cut(&o->v, &o->rules, index, n);
+    if (cut) {
+        key_release(c, o->k, TYPE_LIST, ENC_QUICKLIST, cut);
+    }
+}
+
 void list__ltrim(struct call *c)
 {
     int64_t from, to;
@@ -754,8 +762,8 @@ void list__ltrim(struct call *c)
     if (!clip_range(from, to, count, &at, &n)) {
         at = count;
     }
-    list_delete(&o.v, &o.rules, at + n, count - at - n);
-    list_delete(&o.v, &o.rules, 0, at);
+    cut_away(c, &o, at + n, count - at - n);
+    cut_away(c, &o, 0, at);
     key_event(c, EVENT_LIST, "ltrim", o.k);
     close_shrunk(c, &o);
     key_modified(c, o.k, count - n);

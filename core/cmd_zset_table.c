@@ -354,6 +354,7 @@ const struct command zset_commands[] = {
     },
     {
         ZSET_ROW("zadd", zset__zadd, -4, WRITES | CMD_FAST),
+        .member = -1,
         .keys = {{.flags = KEY_RW | KEY_UPDATE, KEYS_AT(1, 0, 1)}},
         .since = "1.2.0",
         .summary = "Adds members with their scores to a sorted set, or sets the scores of those "
@@ -401,6 +402,7 @@ const struct command zset_commands[] = {
     },
     {
         ZSET_ROW("zincrby", zset__zincrby, 4, WRITES | CMD_FAST),
+        .member = 3,
         .keys = {{.flags = KEY_RW | KEY_ACCESS | KEY_UPDATE, KEYS_AT(1, 0, 1)}},
         .since = "1.2.0",
         .summary = "Adds a number to a member's score; an absent member counts as 0.",
@@ -459,6 +461,7 @@ const struct command zset_commands[] = {
     },
     {
         ZSET_ROW("zmscore", zset__zmscore, -3, CMD_READONLY | CMD_FAST),
+        .member = 2,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}},
         .since = "6.2.0",
         .summary = "Replies the scores of several members, with null for those that are absent.",
@@ -533,6 +536,7 @@ const struct command zset_commands[] = {
     },
     {
         ZSET_ROW("zrank", zset__zrank, -3, CMD_READONLY | CMD_FAST),
+        .member = 2,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}},
         .since = "2.0.0",
         .summary = "Replies a member's rank, counted from the lowest score.",
@@ -542,6 +546,7 @@ const struct command zset_commands[] = {
     },
     {
         ZSET_ROW("zrem", zset__zrem, -3, CMD_WRITE | CMD_FAST),
+        .member = 2,
         .keys = {{.flags = KEY_RW | KEY_DELETE, KEYS_AT(1, 0, 1)}},
         .since = "1.2.0",
         .summary = "Removes members from a sorted set.",
@@ -606,6 +611,7 @@ const struct command zset_commands[] = {
     },
     {
         ZSET_ROW("zrevrank", zset__zrevrank, -3, CMD_READONLY | CMD_FAST),
+        .member = 2,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}},
         .since = "2.0.0",
         .summary = "Replies a member's rank, counted from the highest score.",
@@ -624,6 +630,7 @@ const struct command zset_commands[] = {
     },
     {
         ZSET_ROW("zscore", zset__zscore, 3, CMD_READONLY | CMD_FAST),
+        .member = 2,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}},
         .since = "1.2.0",
         .summary = "Replies a member's score.",

@@ -3,8 +3,11 @@
 #include "shards/blocked.h"
 #include "shards/monitor.h"
 #include "shards/multi.h"
+#include "shards/push.h"
 #include "shards/route.h"
 #include "shards/shard.h"
+#include "shards/subscribe.h"
+#include "shards/tracking.h"
 #include "shards/watch.h"
 #include <assert.h>
 #include <stddef.h>
@@ -319,6 +322,10 @@ void conn_drain(struct conn *conn)
             conn->last_op = NULL;
         }
         conn->in_flight--;
+        conn->drained++;
+        if (conn->held != NULL) {
+            push_release_held(conn);
+        }
     }
     if (conn->flags & CONN_CLOSING) {
         conn_release(conn);
@@ -469,6 +476,10 @@ void conn_close(struct conn *conn, bool after_reply)
     }
     blocked_cancel(conn, WAIT_GONE);
     monitor_stop(conn);
+    tracking_stop(conn);
+    if (conn->flags & CONN_TRACKING_TARGET) {
+        tracking_target_gone(s, conn->id);
+    }
     watch_end(conn);
     atomic_fetch_sub_explicit(&s->server->clients, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&s->server->shard_clients[s->id], 1, memory_order_relaxed);
@@ -486,13 +497,14 @@ void conn_closed(struct io_sock *sock)
 /* Frees a closing connection when neither the kernel nor a shard refers to it. */
 static void conn_release(struct conn *conn)
 {
-    if (!(conn->flags & CONN_SOCK_CLOSED) || conn->in_flight > 0) {
+    if (!(conn->flags & CONN_SOCK_CLOSED) || conn->in_flight > 0 || !subscribe_end(conn)) {
         return;
     }
     conn->shard->conns_alive--;
     input_drop(conn);
     multi_free(conn);
     reply_clear(&conn->out);
+    push_drop_held(conn);
     if (conn->partial != NULL) {
         resp_parser_free(conn->partial);
         mem_free(conn->partial);
@@ -510,12 +522,16 @@ bool conn_authenticated(const struct conn *conn)
 
 enum client_class conn_class(const struct conn *conn)
 {
-    return conn->flags & CONN_MONITOR ? CLIENT_REPLICA : CLIENT_NORMAL;
+    if (conn->flags & CONN_MONITOR) {
+        return CLIENT_REPLICA;
+    }
+    return conn_subscribed(conn) ? CLIENT_PUBSUB : CLIENT_NORMAL;
 }
 
 size_t conn_memory(const struct conn *conn)
 {
-    size_t bytes = sizeof *conn + reply_memory(&conn->out) + multi_memory(conn);
+    size_t bytes = sizeof *conn + reply_memory(&conn->out) + subscribe_memory(conn) +
+                   multi_memory(conn);
     if (conn->in_own != NULL) {
         bytes += sizeof *conn->in_own + conn->in_own->cap;
     }
@@ -530,7 +546,7 @@ void conn_cron(struct shard *s)
     struct conn *next;
     for (struct conn *conn = s->conns; conn != NULL; conn = next) {
         next = conn->next;
-        bool idle = conn->in_flight == 0 && !(conn->flags & CONN_MONITOR);
+        bool idle = conn->in_flight == 0 && !(conn->flags & CONN_MONITOR) && !conn_subscribed(conn);
         if (timeout_ns > 0 && idle && s->now_ns - conn->active_ns > timeout_ns) {
             log_verbose("Closing idle client");
             conn_close(conn, false);

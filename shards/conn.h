@@ -21,6 +21,8 @@
 struct shard;
 struct op;
 struct run;
+struct subscriber;
+struct held_push;
 struct multi;
 struct watch;
 
@@ -39,6 +41,7 @@ enum conn_flag {
     CONN_SOCK_CLOSED = 1 << 11,
     CONN_PAUSE_WAIT = 1 << 12, /* CLIENT PAUSE holds its next command */
     CONN_BARRIER_LISTED = 1 << 13,
+    CONN_TRACKING_TARGET = 1 << 20, /* others redirect their invalidations here */
     CONN_MULTI = 1 << 14,    /* between MULTI and the end of EXEC: conn->multi is there */
     CONN_EXEC = 1 << 15,     /* EXEC has begun and part of its transaction is not sent yet */
     CONN_RETRY = 1 << 16,    /* in the shard's list of connections with a command to route anew */
@@ -62,6 +65,7 @@ struct conn {
     uint8_t resp;
     bool authenticated;
     uint8_t reply_mode;
+    struct tracking *tracking; /* NULL: it does not track (tracking.h) */
     char *name, *lib_name, *lib_ver; /* NULL: not set */
     char addr[NET_ADDR_BYTES], laddr[NET_ADDR_BYTES];
 
@@ -82,6 +86,9 @@ struct conn {
     /* commands in the connection's order whose replies are not written yet */
     struct op *first_op, *last_op;
     uint32_t in_flight;      /* ops in that list */
+    uint64_t drained;        /* ops that have left it */
+    struct held_push *held; /* messages that wait for one of them (push.h I3) */
+    struct subscriber *subscriber;      /* what it is subscribed to; NULL: never was (subscribe.h) */
     uint32_t barrier_ops;    /* of them: barrier commands; CONN_STALLED while there are any */
 
     struct multi *multi;     /* multi.h: CONN_MULTI */

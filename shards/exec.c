@@ -3,6 +3,8 @@
 #include "shards/blocked.h"
 #include "shards/latency.h"
 #include "shards/monitor.h"
+#include "shards/push.h"
+#include "shards/tracking.h"
 #include "shards/watch.h"
 #include <assert.h>
 
@@ -124,6 +126,16 @@ static bool transaction_conflicts(const struct exec *x, const struct op *op)
 
 /* --- running -------------------------------------------------------------------------------- */
 
+/* While the op still is the one that runs: what it causes is told to its own connection later. */
+static void track(struct shard *s, const struct op *op)
+{
+    if ((op->flags & OP_TRACK) && (op->command->flags & CMD_READONLY) &&
+        !((op->flags & OP_PART) && op->group->lend != NULL)) {
+        tracking_remember(s, op, op->keys, op->nkeys);
+    }
+    tracking_turn(s);
+}
+
 static uint32_t call_flags(const struct shard *s, const struct op *op)
 {
     const struct lend *lend = op->flags & OP_PART ? op->group->lend : NULL;
@@ -170,6 +182,9 @@ static void run_call(struct shard *s, struct op *op, struct call *c)
     uint64_t start = clock_ticks();
     op->command->run(c);
     op->ticks += clock_ticks() - start;
+    if (s->interests > 0 || (op->flags & OP_TRACK)) {
+        track(s, op);
+    }
     s->executing = outer;
     out->muted = false;
     op->reply_bytes = out->total_bytes - bytes;
@@ -267,9 +282,14 @@ static void lend_hold(struct shard *s, struct op *op)
     struct lend_part *part = lend_part_of(lend, op);
     slots_hold(s->exec, op);
     op->outcome |= OP_HELD;
+    if ((op->flags & OP_TRACK) && (op->command->flags & CMD_READONLY)) {
+        const struct op *head = op->group->head;
+        tracking_remember(s, op, head->keys, head->nkeys);
+    }
     if (op != lend->runner_op) {
         lend_give(s, lend, part);
     }
+    pushes_flush(s); /* notify.h I1 */
     struct shard *runner = s->server->shards[lend->runner];
     if (atomic_fetch_sub_explicit(&lend->missing, 1, memory_order_acq_rel) == 1) {
         if (runner == s) {
@@ -301,6 +321,7 @@ static void lend_run(struct shard *s, struct run *run, struct op *op)
     if (op->wait != NULL) {
         blocked_begin(op->wait->wait);
     }
+    pushes_flush(s); /* notify.h I1 */
     for (uint32_t i = 0; i < lend->nparts; i++) {
         struct lend_part *part = &lend->parts[i];
         if (part->op != op) {
@@ -338,6 +359,7 @@ static void lend_released(struct shard *s, struct lend_part *part)
         view_settle(s, part);
     }
     touched_replay(&part->touched, s); /* served before the pass */
+    tracking_turn(s);
     slots_let_go(s->exec, op);
     op->outcome &= ~(uint32_t)OP_HELD;
     if (op->wait == NULL || !blocked_tried(s, op->wait)) {
@@ -366,8 +388,38 @@ static bool run_lend_op(struct shard *s, struct run *run, struct op *op)
 
 /* --- the pass ------------------------------------------------------------------------------- */
 
+/* Members of large collections that the commands name: their buckets, then themselves. */
+static void prefetch_members(const struct keyspace *ks, const struct op *const *ahead, uint32_t n)
+{
+    const struct table *table[PREFETCH_OPS], *last_table = NULL;
+    uint64_t hash[PREFETCH_OPS];
+    const struct op *last = NULL;
+    uint32_t m = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct op *op = ahead[i];
+        int64_t at = op->command->member;
+        at = at < 0 ? (int64_t)op->argc + at : at;
+        if (at <= 0 || at >= op->argc || op->nkeys == 0) {
+            continue;
+        }
+        if (last == NULL || last->keys[0].hash != op->keys[0].hash || last->db != op->db) {
+            last = op;
+            last_table = keyspace_members(ks, op->db, &op->keys[0]);
+        }
+        if (last_table != NULL) {
+            table[m] = last_table;
+            hash[m] = hash_bytes(op->argv[at].ptr, op->argv[at].len);
+            table_prefetch_bucket(last_table, hash[m]);
+            m++;
+        }
+    }
+    for (uint32_t i = 0; i < m; i++) {
+        table_prefetch_item(table[i], hash[i]);
+    }
+}
+
 /* The batch is known before the first command runs: load slot headers, then buckets, then
- * entries, each while the others are under way. */
+ * entries, then members, each while the others are under way. */
 static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
 {
     const struct op *ahead[PREFETCH_OPS];
@@ -398,6 +450,7 @@ static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
             keyspace_prefetch_entry(s->keyspace, ahead[i]->db, &ahead[i]->keys[k]);
         }
     }
+    prefetch_members(s->keyspace, ahead, n);
 }
 
 /* Those who wait see what an op has changed at the end of its transaction, not inside of it. */
@@ -416,6 +469,9 @@ enum run_state { RUN_LEFT, RUN_PARKED, RUN_FINISHED };
 /* One command that is on this shard alone. False: it waits for data, and its run is parked. */
 static bool run_op(struct shard *s, struct run *run, struct op *op)
 {
+    if ((run->flags & RUN_DIRECT) && s->pushes->count > 0) {
+        pushes_flush(s); /* push.h I2: its reply goes out at once */
+    }
     exec_op(s, op, run->flags & RUN_DIRECT ? &run->conn->out : &run->reply, NULL);
     if (__builtin_expect(op->wait == NULL, 1)) {
         return true;
@@ -602,6 +658,9 @@ static void take(struct shard *s)
         case MESSAGE_RELEASE:
             lend_released(s, (struct lend_part *)((char *)m - offsetof(struct lend_part, release)));
             break;
+        case MESSAGE_PUSHES:
+            pushes_arrived(s, (struct delivery *)m);
+            break;
         case MESSAGE_CANCEL:
             blocked_cancelled(
                 s, (struct wait_part *)((char *)m - offsetof(struct wait_part, cancel)));
@@ -675,6 +734,7 @@ bool exec_turn(struct shard *s)
         x->local = (struct chain){NULL, NULL};
     }
     merge_chains(x);
+    bool runs = x->waiting != NULL || blocked_ready(s);
     if (blocked_ready(s)) {
         blocked_serve(s, false);
     }
@@ -682,6 +742,9 @@ bool exec_turn(struct shard *s)
         pass(s);
     } else {
         x->waits_for_horizon = false;
+    }
+    if (runs) {
+        pushes_flush(s); /* push.h I2: before what was executed after them goes back */
     }
     if (x->returning) {
         send_returns(s);

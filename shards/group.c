@@ -36,7 +36,7 @@ static struct op *part_new(struct shard *s, struct conn *conn, struct group *gro
     op->group = group;
     if (nkeys > 0) {
         op->keys = run_alloc(&s->run_pool, run, nkeys * sizeof *op->keys);
-        if (head->command->apart == APART_EACH_KEY) {
+        if (head->command->apart == APART_EACH_KEY || head->command->apart == APART_EACH_PAIR) {
             op->marks = run_alloc(&s->run_pool, run, nkeys * sizeof *op->marks);
             op->marks_cap = nkeys;
         }
@@ -201,11 +201,11 @@ static void reply_sum(struct group *group, struct reply *out)
     reply_int(out, sum);
 }
 
-/* The parts' elements, put into the order of the keys. */
-static void reply_each_key(struct group *group, struct reply *out)
+/* The parts' elements, so many per key, put into the order of the keys. */
+static void reply_each_key(struct group *group, size_t elements, struct reply *out)
 {
     const struct op *head = group->head;
-    reply_array(out, head->nkeys);
+    reply_array(out, elements * head->nkeys);
     for (uint32_t i = 0; i < group->nparts; i++) {
         group->parts[i]->nkeys = 0; /* from here on: elements taken */
     }
@@ -276,7 +276,10 @@ void group_reply(struct group *group, struct reply *out)
             reply_ok(out);
             break;
         case APART_EACH_KEY:
-            reply_each_key(group, out);
+            reply_each_key(group, 1, out);
+            break;
+        case APART_EACH_PAIR:
+            reply_each_key(group, 2, out);
             break;
         case APART_CONCAT:
             reply_concat(group, out);
@@ -285,7 +288,8 @@ void group_reply(struct group *group, struct reply *out)
             reply_any(group, out);
             break;
         case APART_LEND:
-            assert(!"has a lend");
+        case APART_MADE:
+            assert(!"not combined from parts");
         }
     }
     out->errors = errors; /* counted where they arose */

@@ -11,8 +11,11 @@
 #include "shards/monitor.h"
 #include "shards/multi.h"
 #include "shards/slowlog.h"
+#include "shards/subscribe.h"
+#include "shards/tracking.h"
 #include "shards/watch.h"
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -85,6 +88,18 @@ static void conn_append(struct conn *conn, struct op *op)
     }
     conn->last_op = op;
     conn->in_flight++;
+    op->number = conn->drained + conn->in_flight;
+}
+
+/* Scripts read by the commands that they call. */
+static uint32_t tracks(const struct conn *conn, const struct command *cmd)
+{
+    bool reads = cmd != NULL && ((cmd->flags & (CMD_READONLY | CMD_PUBSUB)) == CMD_READONLY ||
+                                 (command_acl(cmd) & ACL_SCRIPTING));
+    if (reads && (conn->tracking->flags & TRACKING_BCAST)) {
+        return OP_TRACK | OP_TRACK_BCAST;
+    }
+    return reads && tracking_wanted(conn) ? OP_TRACK : 0;
 }
 
 struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
@@ -101,6 +116,7 @@ struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
         .extra = s->route->extra,
         .flags = (conn->reply_mode == CONN_REPLY_ON ? 0 : OP_MUTED) |
                  (conn->flags & CONN_NO_TOUCH ? OP_NO_TOUCH : 0) |
+                 (conn->tracking != NULL ? tracks(conn, cmd) : 0) |
                  (s->route->in_multi ? OP_MULTI | OP_MORE : 0),
     };
     return op;
@@ -202,6 +218,17 @@ void route_at_home(struct shard *s, struct conn *conn, const struct command *cmd
     note_slow(s, conn, cmd, argv, argc, ticks);
 }
 
+void route_reply_at_home(struct shard *s, struct conn *conn, const struct command *cmd,
+                         struct reply *made)
+{
+    struct reply *out = home_reply(s, conn, cmd);
+    size_t before = out->total_bytes;
+    out->muted = false;
+    reply_move(out, made, made->total_bytes);
+    home_reply_end(conn, out, before);
+    stats_record(s, cmd, 0, false);
+}
+
 void route_barrier(struct shard *s, struct conn *conn, const struct command *cmd,
                    const struct slice *argv, uint32_t argc)
 {
@@ -229,15 +256,20 @@ static void key_fill(const struct server *server, struct key *k, const struct sl
     k->shard = server->slot_shard[k->slot];
 }
 
+static void keys_reserve(struct route *r, uint32_t count)
+{
+    if (r->keys_cap < count) {
+        r->keys_cap = count < 64 ? 64 : count;
+        r->keys = mem_realloc(r->keys, r->keys_cap * sizeof *r->keys);
+        r->positions = mem_realloc(r->positions, r->keys_cap * sizeof *r->positions);
+    }
+}
+
 int route_find_keys(struct shard *s, const struct command *cmd, const struct slice *argv,
                     uint32_t argc)
 {
     struct route *r = s->route;
-    if (r->keys_cap < argc) {
-        r->keys_cap = argc < 64 ? 64 : argc;
-        r->keys = mem_realloc(r->keys, r->keys_cap * sizeof *r->keys);
-        r->positions = mem_realloc(r->positions, r->keys_cap * sizeof *r->positions);
-    }
+    keys_reserve(r, argc);
     int n = command_keys(cmd, argv, argc, r->positions, (int)r->keys_cap);
     for (int i = 0; i < n; i++) {
         key_fill(s->server, &r->keys[i], argv, r->positions[i]);
@@ -280,17 +312,24 @@ void route_by_keys(struct shard *s, struct conn *conn, const struct command *cmd
 static void send_by_keys(struct shard *s, struct conn *conn, const struct command *cmd,
                          const struct slice *argv, uint32_t argc)
 {
-    struct key *keys = s->route->keys;
     int n = route_find_keys(s, cmd, argv, argc);
-    keys = s->route->keys;
-    if (n < 0) {
-        n = 0; /* a bad number of keys: the command, run without any, says what is wrong with it */
-    }
+    n = n < 0 ? 0 : n; /* a bad number of keys: the command, run without any, says what is wrong */
     if (cmd->undeclared != NULL && s->server->shard_count > 1 && cmd->undeclared(argv, argc)) {
-        group_lend_all(s, conn, cmd, argv, argc, keys, (uint32_t)n);
+        group_lend_all(s, conn, cmd, argv, argc, s->route->keys, (uint32_t)n);
         return;
     }
     route_by_keys(s, conn, cmd, argv, argc, (uint32_t)n);
+}
+
+static void send_by_channels(struct shard *s, struct conn *conn, const struct command *cmd,
+                             const struct slice *argv, uint32_t argc)
+{
+    uint32_t first = cmd->parent != NULL ? 2 : 1, end = cmd->parent != NULL ? argc : 2;
+    keys_reserve(s->route, argc);
+    for (uint32_t i = first; i < end; i++) {
+        key_fill(s->server, &s->route->keys[i - first], argv, i);
+    }
+    route_by_keys(s, conn, cmd, argv, argc, end - first);
 }
 
 static void send_by_cursor(struct shard *s, struct conn *conn, const struct command *cmd,
@@ -321,6 +360,15 @@ static bool paused(struct shard *s, const struct conn *conn, const struct comman
            (multi_flags(conn, cmd) & (CMD_WRITE | CMD_MAY_REPLICATE));
 }
 
+static const char *refusal_of_subscriber(struct route *r, const struct command *cmd)
+{
+    snprintf(r->refusal, sizeof r->refusal,
+             "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET "
+             "are allowed in this context",
+             cmd->full_name);
+    return r->refusal;
+}
+
 /* The refusal's text, or NULL. */
 static const char *refuse(struct shard *s, const struct conn *conn, const struct command *cmd)
 {
@@ -335,6 +383,10 @@ static const char *refuse(struct shard *s, const struct conn *conn, const struct
         if (error != NULL) {
             return error;
         }
+    }
+    if (__builtin_expect(conn->subscriber != NULL, 0) && conn->resp == 2 &&
+        !(cmd->flags & CMD_SUBSCRIBER) && conn_subscribed(conn)) {
+        return refusal_of_subscriber(s->route, cmd);
     }
     int64_t max = s->config->core.maxmemory;
     if (max > 0 && (multi_flags(conn, cmd) & CMD_DENYOOM) && mem_used_total() > max) {
@@ -467,7 +519,18 @@ void route_command(struct shard *s, struct conn *conn, const struct command *cmd
         }
         break;
     case ROUTE_HOME:
+        if (__builtin_expect(conn->subscriber != NULL, 0) && connection_is_reset(cmd) &&
+            conn_subscribed(conn)) {
+            subscribe_route_reset(s, conn, cmd, argv, argc);
+            break;
+        }
         route_at_home(s, conn, cmd, argv, argc);
+        break;
+    case ROUTE_CHANNELS:
+        send_by_channels(s, conn, cmd, argv, argc);
+        break;
+    case ROUTE_SUBSCRIBE:
+        subscribe_route(s, conn, cmd, argv, argc);
         break;
     case ROUTE_BARRIER:
         route_barrier(s, conn, cmd, argv, argc);
@@ -523,6 +586,9 @@ static bool dispatch(struct shard *s, struct conn *conn, struct slice *argv, uin
         reply_queued(s, conn, cmd);
     } else {
         route_command(s, conn, cmd, argv, argc);
+    }
+    if (conn->tracking != NULL && !(conn->flags & CONN_MULTI) && !slice_is(argv[0], "client")) {
+        conn->tracking->flags &= ~(uint32_t)TRACKING_CACHING; /* it was for this command */
     }
     if (mode == CONN_REPLY_SKIP && conn->reply_mode == CONN_REPLY_SKIP) {
         conn->reply_mode = CONN_REPLY_ON;
@@ -825,7 +891,9 @@ static void finish_group(struct conn *conn, struct op *head)
 {
     struct shard *s = conn->shard;
     struct group *group = head->group;
-    if (head->flags & OP_CHECK) {
+    if (group->made != NULL) {
+        subscribe_group_done(conn, group);
+    } else if (head->flags & OP_CHECK) {
         multi_decided(conn, head);
     } else if (group->parts[0]->outcome & OP_SKIPPED) {
         head->outcome |= OP_SKIPPED;

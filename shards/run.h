@@ -31,6 +31,7 @@
 struct conn;
 struct group;
 struct shard;
+struct subscription;
 struct wait_part;
 
 /* A private input buffer of a connection, shared with the runs whose arguments lie in it. Home. */
@@ -55,8 +56,10 @@ enum op_flag {
     OP_MORE = 1 << 11,   /* … and not its last op in this run: nothing may come in between */
     OP_CHECK = 1 << 12,  /* of EXEC: decides about the transaction by the watched keys (watch.h) */
     OP_SKIPPED = 1 << 13, /* outcome: a watched key has changed, the transaction does not happen */
-    OP_WAITS = 1 << 20,  /* for data (blocked.h): stands in queues (executing shard) */
-    OP_ANEW = 1 << 21,   /* home: routed anew, another op answers */
+    OP_TRACK = 1 << 20,  /* what it reads is remembered for its connection (tracking.h) */
+    OP_TRACK_BCAST = 1 << 21, /* … whose prefixes are known: only that it has read */
+    OP_WAITS = 1 << 22,  /* outcome: for data (blocked.h), stands in queues */
+    OP_ANEW = 1 << 23,   /* home: routed anew, another op answers */
 };
 
 struct op {
@@ -77,6 +80,7 @@ struct op {
     uint32_t outcome;      /* OP_FAILED, OP_HELD, OP_WAITS, OP_SKIPPED */
     size_t reply_bytes;
     uint64_t ticks;        /* CPU ticks it took */
+    uint64_t number;       /* home: of its connection's commands, this is the number-th answered */
     uint64_t weight;       /* APART_ANY */
     uint32_t *marks;       /* APART_EACH_KEY, APART_CONCAT: bytes of each element */
     uint32_t marks_count, marks_cap;
@@ -195,6 +199,11 @@ struct group {
     uint32_t nparts, missing; /* home: parts that have not come back */
     struct op **parts;
     struct lend *lend;        /* APART_LEND only */
+    /* APART_MADE only (subscribe.h) */
+    struct reply *made;
+    struct subscription **subs; /* that the parts add or take out; read by the executing shards */
+    uint32_t subs_count;
+    bool subs_leave;
 };
 
 #endif

@@ -16,9 +16,12 @@
 #include "shards/latency.h"
 #include "shards/listener.h"
 #include "shards/multi.h"
+#include "shards/notify.h"
+#include "shards/pubsub.h"
 #include "shards/route.h"
 #include "shards/slowlog.h"
 #include "shards/touch.h"
+#include "shards/tracking.h"
 #include <errno.h>
 #include <sched.h>
 #include <stddef.h>
@@ -36,14 +39,14 @@ enum {
     SHARD_ENTRIES = 2048,
 };
 
+_Thread_local struct shard *shard_self;
+
 static const struct io_handlers handlers = {
     .accepted = listener_accepted,
     .received = conn_received,
     .sent = conn_sent,
     .closed = conn_closed,
 };
-
-_Thread_local struct shard *shard_self;
 
 struct shard *shard_new(struct server *server, unsigned id)
 {
@@ -263,8 +266,14 @@ static bool turn(struct shard *s, bool more)
     take_done(s);
     route_barriers(s);
     timers_run(&s->timers, s->now_ns, 64);
+    pushes_flush(s);
     conn_flush_all(s);
-    return background(s, !worked);
+    more = background(s, !worked);
+    tracking_turn(s);
+    if (pushes_flush(s)) { /* keys have expired */
+        conn_flush_all(s);
+    }
+    return more;
 }
 
 /* Closes all connections, and goes on until what they have in flight has come back to every shard:
@@ -305,6 +314,7 @@ static void give_back(struct shard *s)
 #if defined(__SANITIZE_ADDRESS__)
     timers_free(&s->timers);
     keyspace_destroy(s->keyspace);
+    tracking_shard_free(s->tracking);
     exec_free(s->exec);
     blocked_free(s->blocked);
     route_free(s->route);
@@ -315,6 +325,8 @@ static void give_back(struct shard *s)
     slowlog_free(s->slowlog);
     latency_free(s->latency);
     lookup_free(&s->conn_ids);
+    pubsub_free(s->pubsub);
+    push_box_free(s->pushes, s->server->shard_count);
     lookup_free(&s->watched);
     reply_pool_drain();
 #endif
@@ -347,6 +359,7 @@ static bool start(struct shard *s)
     crash_thread_init();
     mem_thread_register(&s->memory);
     slab_thread_init();
+    shard_self = s;
     if (s->config->shard_pinning) {
         pin(s);
     }
@@ -369,6 +382,10 @@ static bool start(struct shard *s)
     timers_init(&s->timers);
     s->keyspace = keyspace_new(&s->config->core);
     touch_attach(s);
+    s->keyspace->hooks.event = notify_event;
+    s->tracking = tracking_shard_new();
+    s->pubsub = pubsub_new();
+    s->pushes = push_box_new(server->shard_count);
     s->exec = exec_new();
     s->blocked = blocked_new();
     s->route = route_new(server->shard_count);
@@ -385,7 +402,6 @@ static bool start(struct shard *s)
 void *shard_main(void *arg)
 {
     struct shard *s = arg;
-    shard_self = s;
     char name[16];
     snprintf(name, sizeof name, "shard-%u", s->id);
     pthread_setname_np(pthread_self(), name);

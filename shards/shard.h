@@ -25,6 +25,8 @@ struct route;  /* taking in commands (route.h) */
 struct blocked; /* who waits for data (blocked.h) */
 struct slowlog;
 struct latency;
+struct pubsub;    /* subscribers of the channels that it owns (pubsub.h) */
+struct push_box;  /* messages on their way out (push.h) */
 struct multi;
 
 /* Runs for one shard, in order, being collected. */
@@ -56,6 +58,8 @@ struct shard {
     struct chain *returns;         /* by home: runs executed during this turn */
     struct slowlog *slowlog;       /* slowlog.h: entries of connections at home here */
     struct latency *latency;       /* latency.h */
+    struct pubsub *pubsub;
+    struct push_box *pushes;
     struct conn *conns, *conns_last;
     uint32_t conn_count;           /* in that list */
     struct lookup conn_ids;        /* the same, by id */
@@ -68,6 +72,7 @@ struct shard {
     struct conn *barriers;           /* connections whose barrier command may run */
     struct conn *retries;            /* connections whose blocking command is to be routed anew */
     struct op *executing;          /* the op that runs now, NULL: none (exec_op) */
+    struct tracking_shard *tracking; /* tracking.h */
     struct lookup watched;         /* watch.h: keys of this shard that transactions watch */
     uint32_t interests;            /* who waits for changes of keys here (touch.h) */
     struct op *barrier_op;         /* the barrier command running now (broadcast.c) */
@@ -89,6 +94,10 @@ struct shard {
     _Atomic uint32_t monitor_count;  /* of monitors */
 };
 
+/* The shard that this thread is; NULL on other threads. For hooks, which are told whose keys are
+ * concerned, and not who works on them (core/keyspace.h, views). */
+extern _Thread_local struct shard *shard_self;
+
 /* --- broadcast: a function on every shard ----------------------------------------------------
  * For a command that runs at home (ROUTE_BARRIER) and needs all shards: part() runs on each
  * shard's thread, the home's own included; when all are through, done() runs at home and writes
@@ -108,9 +117,6 @@ void shard_note(struct shard *from, struct shard *to, broadcast_part *fn, void *
 void note_run(struct shard *s, struct message *message);
 /* Pushes a message and wakes the receiver if it sleeps. */
 void shard_send(struct shard *from, struct shard *to, struct message *message);
-
-/* The shard whose thread this is: for hooks, which run on whatever thread works on a keyspace. */
-extern _Thread_local struct shard *shard_self;
 
 struct shard *shard_new(struct server *server, unsigned id);
 /* The thread's main function; returns when the server stops. */

@@ -3,6 +3,7 @@
 #include "core/mem.h"
 #include "shards/blocked.h"
 #include "shards/shard.h"
+#include "shards/tracking.h"
 #include "shards/watch.h"
 #include <string.h>
 
@@ -19,6 +20,8 @@ struct touched_note {
 
 void touch_key(struct shard *s, int db, const struct key *k, uint64_t client)
 {
+    (void)db;
+    tracking_key(s, k, client);
     (void)client;
     blocked_touch(s, db, k);
     watch_touched(s, db, k);
@@ -31,6 +34,8 @@ void touch_ready(struct shard *s, int db, const struct key *k)
 
 void touch_flush(struct shard *s, int db, uint64_t client)
 {
+    (void)db;
+    tracking_flush(s, client);
     (void)client;
     blocked_touch_db(s, db);
     watch_flushing(s, db);
