@@ -477,8 +477,8 @@ static void wait_for_turn(struct shard *s, struct waiter *waiter)
     cancel_parts(s, w, part);
     waiter_uncount(waiter);
     waiter->part = NULL;
-    w->place = waiter;
-    w->place_shard = (uint16_t)s->id;
+    w->left = waiter;
+    w->left_shard = (uint16_t)s->id;
     part_return(s, part);
 }
 
@@ -559,8 +559,8 @@ void blocked_prepare(struct shard *s, struct op *op, const struct wait *again)
     *w = (struct wait){.timekeeper = op->nkeys > 0 ? op->keys[0].shard : op->run->shard};
     if (again != NULL) {
         w->deadline_ns = again->deadline_ns;
-        w->place = again->place;
-        w->place_shard = again->place_shard;
+        w->place = again->left;
+        w->place_shard = again->left_shard;
     }
     for (uint32_t i = 0; group != NULL && i < nparts; i++) {
         part_init(w, group->parts[i]);
@@ -653,5 +653,5 @@ static void place_given_up(struct shard *s, void *ctx)
 void blocked_give_up(struct shard *s, struct op *op)
 {
     const struct wait *w = op->wait->wait;
-    shard_note(s, s->server->shards[w->place_shard], place_given_up, w->place);
+    shard_note(s, s->server->shards[w->left_shard], place_given_up, w->left);
 }
