@@ -10,7 +10,7 @@ import time
 import pytest
 from actors import Error, Stage
 from conftest import SHARDS
-from rawresp import Raw, plain
+from rawresp import Raw, encode, plain
 
 SEED = int(os.environ.get("BLOCKING_SEED", "1"))
 SECONDS = float(os.environ.get("BLOCKING_SECONDS", "1.5"))
@@ -41,11 +41,16 @@ class Blocked:
 
     def send(self, *args):
         self.raw.send(*args)
-        self.waits = True
+        self.waits, self.replies = True, 1
+
+    def send_all(self, commands):
+        self.raw.sock.sendall(b"".join(encode(c) for c in commands))
+        self.waits, self.replies = True, len(commands)
 
     def take(self):
+        """The (last) reply."""
         self.waits = False
-        return self.raw.read()
+        return [self.raw.read() for _ in range(self.replies)][-1]
 
     def ready(self):
         self.raw.sock.settimeout(0.0)
@@ -221,10 +226,17 @@ def test_the_same_clients_are_served(server, oracle, seed):
             else:
                 i = play.pick(idle)
                 command = play.blocking() if len(idle) > 1 and play.random.random() < 0.4 else play.other()
-                done.append((i, command))
+                if play.random.random() < 0.15:
+                    command = ["MULTI"]
+                    inside = [play.blocking() if play.random.random() < 0.2 else play.other()
+                              for _ in range(play.random.randint(1, 5))]
+                done.append((i, command if command != ["MULTI"] else inside))
                 last[i] = command
                 for w in wards:
-                    w.clients[i].send(*command)
+                    if command == ["MULTI"]:
+                        w.clients[i].send_all([command] + inside + [["EXEC"]])
+                    else:
+                        w.clients[i].send(*command)
             ours, theirs = [w.settle() for w in wards]
             waiting = {i: d for i, d in last.items() if wards[0].clients[i].waits or i in ours}
             assert ours == theirs, (done[-12:], waiting)
@@ -258,6 +270,29 @@ def test_replies_before_a_blocking_command_do_not_wait(server):
             b.call("RPUSH", "k", "v")
             assert plain(a.read()) == ["k", "v"]
             assert [a.read() for _ in range(2)] == [("+", "PONG"), ("$", b"1")]
+
+
+def test_a_transaction_is_seen_as_a_whole(server):
+    """What it takes back was never there; keys are served in the order in which they became ready."""
+    with Raw(server.port) as control:
+        control.call("FLUSHALL")
+        a, b = Blocked(server.port), Blocked(server.port)
+        for i in range(20):
+            keys = ["k%d" % j for j in range(i, i + 5)]
+            a.send("BLPOP", *keys, "0")
+            wait_blocked(control, 1)
+            b.send("BLPOP", keys[0], "0")
+            wait_blocked(control, 2)
+            first, other = keys[4], keys[0]
+            replies = control.pipeline([
+                ["MULTI"], ["RPUSH", keys[1], "gone"], ["DEL", keys[1]], ["RPUSH", keys[2], "gone"],
+                ["SET", keys[2], "string"], ["RPUSH", first, "x", "y"], ["RENAME", first, "spare"],
+                ["RENAME", "spare", first], ["BLPOP", "nothing", "0"], ["EXEC"]])
+            assert plain(replies[-1])[-1] is None
+            assert plain(a.take()) == [first, "x"]
+            control.call("RPUSH", other, "z")
+            assert plain(b.take()) == [other, "z"]
+            control.call("DEL", first, keys[2])
 
 
 def test_first_come_first_served(server):
