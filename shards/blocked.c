@@ -502,9 +502,22 @@ static void serve_queue(struct shard *s, struct wait_queue *q, bool in_pass)
 
 void blocked_serve(struct shard *s, bool in_pass)
 {
-    struct wait_queue *q;
+    struct wait_queue *q, *later = NULL, **end = &later;
     while ((q = ready_take(s->blocked)) != NULL) {
+        if (exec_in_transaction(s->exec, q->key.slot)) {
+            q->ready = true; /* as it will be again */
+            q->ready_next = NULL;
+            *end = q;
+            end = &q->ready_next;
+            continue;
+        }
         serve_queue(s, q, in_pass);
+    }
+    while (later != NULL) {
+        q = later;
+        later = q->ready_next;
+        q->ready = false;
+        queue_ready(s->blocked, q);
     }
 }
 
