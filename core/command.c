@@ -26,18 +26,6 @@ void call_mark(struct call *c)
     c->marked_bytes_ = c->out->total_bytes;
 }
 
-/* Undeclared keys of a call that runs on lent slots: its shard is known if a declared key shares
- * the slot; otherwise it is looked for where the first one lies. */
-static uint16_t shard_of_slot(const struct call *c, uint16_t slot)
-{
-    for (uint32_t i = 0; i < c->nkeys; i++) {
-        if (c->keys[i].slot == slot) {
-            return c->keys[i].shard;
-        }
-    }
-    return c->nkeys ? c->keys[0].shard : 0;
-}
-
 struct key call_key(const struct call *c, const char *ptr, size_t len)
 {
     assert(len <= UINT32_MAX);
@@ -47,7 +35,7 @@ struct key call_key(const struct call *c, const char *ptr, size_t len)
         .hash = hash_bytes(ptr, len),
         .slot = hash_slot(ptr, len),
     };
-    k.shard = shard_of_slot(c, k.slot);
+    k.shard = c->slot_shard ? c->slot_shard[k.slot] : 0;
     return k;
 }
 

@@ -43,6 +43,7 @@ enum command_flag {
     CMD_SENTINEL = 1 << 20,
     CMD_ONLY_SENTINEL = 1 << 21,
     CMD_MOVABLE_KEYS = 1 << 22,
+    CMD_SUBSCRIBER = 1 << 23, /* not printed: allowed while a RESP2 connection is subscribed */
 };
 
 /* ACL categories that the flags do not imply already (READONLY -> @read, FAST -> @fast …; see
@@ -109,6 +110,8 @@ enum command_route {
                        touches nothing but the connection (PING, SELECT, HELLO …) */
     ROUTE_BARRIER,  /* on the connection's own shard, when all its earlier commands are answered */
     ROUTE_ALL,      /* a part on every shard, at one place in the order (FLUSHALL, DBSIZE, KEYS) */
+    ROUTE_CHANNELS, /* as ROUTE_KEYS, by what are no keys: argv[1]; of a subcommand argv[2] and all after */
+    ROUTE_SUBSCRIBE, /* the connection's subscriptions change: home and owners (subscribe.h) */
     ROUTE_CURSOR,   /* to the shard that owns the slot in argv[1]'s SCAN cursor */
 };
 
@@ -118,6 +121,8 @@ enum command_apart {
     APART_SUM,      /* each shard runs its part; integer replies are added (DEL, EXISTS, DBSIZE) */
     APART_OK,       /* each shard runs its part; one +OK (MSET, FLUSHALL) */
     APART_EACH_KEY, /* each part writes one element per key and calls call_mark(); put together in key order (MGET) */
+    APART_EACH_PAIR, /* the same with two elements per key, marked together (PUBSUB NUMSUB) */
+    APART_MADE,     /* home has made the reply already; parts write nothing (SUBSCRIBE) */
     APART_CONCAT,   /* each part writes elements and calls call_mark() for each; one array (KEYS) */
     APART_ANY,      /* one part's reply is taken, chosen at random by weight in call->weight (RANDOMKEY); nil when all weigh 0 */
 };
@@ -161,6 +166,9 @@ struct command {
     command_find_keys *find_keys;
     int member;            /* argument that names a member or field of the first key's value (<0: from
                               the end), so that it can be loaded early; 0: none */
+    /* Whether this call reads or writes keys that it does not name; NULL: never. Where there are
+     * several shards it then holds all of them, whole (CALL_WHOLE). */
+    bool (*undeclared)(const struct slice *argv, uint32_t argc);
     const struct command *subcommands; /* ended by name == NULL */
 
     /* documentation, for COMMAND DOCS */
@@ -182,6 +190,7 @@ enum call_flag {
     CALL_FROM_MASTER = 1 << 2,
     CALL_IN_MULTI = 1 << 3,
     CALL_DENY_BLOCKING = 1 << 4,
+    CALL_WHOLE = 1 << 5,    /* all keys of all shards are in reach, named or not */
 };
 
 struct call {
@@ -201,6 +210,8 @@ struct call {
     uint32_t marks_count, marks_cap;
     size_t marked_bytes_;
     uint16_t slot_begin, slot_end;  /* slots of this shard: [begin, end) (ROUTE_ALL, ROUTE_CURSOR) */
+    const uint16_t *slot_shard;     /* the slot map, for call_key(); NULL: one shard */
+    void *extra;                    /* what the row needs beyond argv (a script …): op->extra */
     void *host;                     /* ROUTE_HOME, ROUTE_BARRIER: struct conn; else the struct shard */
 };
 

@@ -723,6 +723,9 @@ static void flush_one(struct keyspace *ks, int db)
 void keyspace_flush(struct keyspace *ks, int db)
 {
     assert(!ks->view_of);
+    if (ks->hooks.flushing) {
+        ks->hooks.flushing(ks, db);
+    }
     if (db >= 0) {
         flush_one(ks, db);
         return;
@@ -735,6 +738,9 @@ void keyspace_flush(struct keyspace *ks, int db)
 void keyspace_swap(struct keyspace *ks, int a, int b)
 {
     assert(!ks->view_of);
+    if (ks->hooks.swapping) {
+        ks->hooks.swapping(ks, a, b);
+    }
     struct keyspace_db *d = ks->db[a];
     ks->db[a] = ks->db[b];
     ks->db[b] = d;

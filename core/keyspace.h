@@ -78,13 +78,19 @@ typedef void keyspace_expired_hook(struct keyspace *ks, int db, const struct key
 /* The same for a field of a hash. */
 typedef void keyspace_field_expired_hook(struct keyspace *ks, int db, const struct key *k,
                                          struct slice field);
+/* A database (-1: all) is about to be emptied; databases a and b are about to be swapped. */
+typedef void keyspace_flushing_hook(struct keyspace *ks, int db);
+typedef void keyspace_swapping_hook(struct keyspace *ks, int a, int b);
 
 struct keyspace_hooks {
     keyspace_event_hook *event;
     keyspace_modified_hook *modified;
     keyspace_expired_hook *expired;
     keyspace_field_expired_hook *field_expired;
-    void *ctx;
+    keyspace_flushing_hook *flushing;
+    keyspace_swapping_hook *swapping;
+    void *ctx;    /* the owner's */
+    void *record; /* while lent: where the borrower notes for the owner what it changed */
 };
 
 struct keyspace {

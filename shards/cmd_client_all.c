@@ -16,6 +16,8 @@
 #include "shards/clock.h"
 #include "shards/run.h"
 #include "shards/shard.h"
+#include "shards/subscribe.h"
+#include "shards/tracking.h"
 #include "shards/text.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -31,17 +33,29 @@ enum {
 
 static void describe_flags(const struct conn *conn, char out[16])
 {
+    enum { SUBSCRIBED = 1 << 30 }; /* besides enum conn_flag */
     static const struct {
         uint32_t flag;
         char letter;
     } letters[] = {
-        {CONN_MONITOR, 'O'},  {CONN_CLOSE_AFTER_REPLY, 'c'}, {CONN_UNIX, 'U'},
+        {CONN_MONITOR, 'O'},  {SUBSCRIBED, 'P'},             {CONN_CLOSE_AFTER_REPLY, 'c'}, {CONN_UNIX, 'U'},
         {CONN_NO_EVICT, 'e'}, {CONN_NO_TOUCH, 'T'},          {CONN_PAUSE_WAIT, 'b'},
     };
     char *p = out;
+    uint32_t flags = conn->flags | (conn_subscribed(conn) ? SUBSCRIBED : 0);
     for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++) {
-        if (conn->flags & letters[i].flag) {
+        if (flags & letters[i].flag) {
             *p++ = letters[i].letter;
+        }
+    }
+    const struct tracking *t = conn->tracking;
+    if (t != NULL) {
+        *p++ = 't';
+        if (t->flags & TRACKING_BROKEN) {
+            *p++ = 'R';
+        }
+        if (t->flags & TRACKING_BCAST) {
+            *p++ = 'B';
         }
     }
     if (p == out) {
@@ -72,7 +86,7 @@ static size_t running_bytes(const struct conn *conn)
 }
 
 /* Replies wait in chunks: the first takes the place of the fixed buffer that Redis has (rbs, rbp,
- * obl), the others that of its list (oll). Subscriptions, MULTI, WATCH and tracking do not exist
+ * obl), the others that of its list (oll). MULTI and WATCH do not exist
  * yet. */
 void client__describe(struct text *t, const struct conn *conn)
 {
@@ -93,15 +107,17 @@ void client__describe(struct text *t, const struct conn *conn)
     text_printf(
         t,
         "id=%" PRIu64 " addr=%s laddr=%s fd=%d name=%s age=%" PRIu64 " idle=%" PRIu64
-        " flags=%s db=%d sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf=%zu qbuf-free=0 argv-mem=0"
+        " flags=%s db=%d sub=%u psub=%u ssub=%u multi=-1 watch=0 qbuf=%zu qbuf-free=0 argv-mem=0"
         " multi-mem=0 rbs=%zu rbp=%zu obl=%zu oll=%u omem=%zu tot-mem=%zu events=%s cmd=%s"
-        " user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
+        " user=default redir=%lld resp=%d lib-name=%s lib-ver=%s\n",
         conn->id, conn->addr, conn->laddr, conn->sock.fd, name,
         seconds_since(conn, conn->created_ns), seconds_since(conn, conn->active_ns), flags,
-        conn->db, conn_query_bytes(conn) + running_bytes(conn), first != NULL ? first->cap : 0,
+        conn->db, conn_subscriptions(conn, SUB_CHANNEL), conn_subscriptions(conn, SUB_PATTERN),
+        conn_subscriptions(conn, SUB_SHARD_CHANNEL), conn_query_bytes(conn) + running_bytes(conn), first != NULL ? first->cap : 0,
         first != NULL ? first->len : 0, first != NULL ? first->len : 0, more,
         reply_memory(&conn->out), conn_memory(conn), events,
-        conn->last_command != NULL ? conn->last_command->full_name : "NULL", conn->resp, lib_name,
+        conn->last_command != NULL ? conn->last_command->full_name : "NULL",
+        conn->tracking != NULL ? (long long)conn->tracking->redirect : -1, conn->resp, lib_name,
         lib_ver);
 }
 

@@ -12,6 +12,7 @@
 #include "shards/client.h"
 #include "shards/commands.h"
 #include "shards/monitor.h"
+#include "shards/tracking.h"
 #include "shards/shard.h"
 #include "shards/version.h"
 #include <limits.h>
@@ -203,6 +204,7 @@ static void run_reset(struct call *c)
 {
     struct conn *conn = call_conn(c);
     monitor_stop(conn);
+    tracking_stop(conn);
     conn->flags &= ~(uint32_t)(CONN_NO_EVICT | CONN_NO_TOUCH);
     conn->db = 0;
     conn->resp = 2;
@@ -212,6 +214,11 @@ static void run_reset(struct call *c)
     c->out->resp = 2;
     c->out->muted = false;
     reply_status(c->out, "RESET");
+}
+
+bool connection_is_reset(const struct command *cmd)
+{
+    return cmd->run == run_reset;
 }
 
 /* --- rows --- */
@@ -306,21 +313,21 @@ const struct command connection_commands[] = {
     },
     {
         .name = "ping", .run = run_ping, .arity = -1, .route = ROUTE_HOME,
-        .flags = CMD_FAST | CMD_SENTINEL, .acl = ACL_CONNECTION,
+        .flags = CMD_FAST | CMD_SENTINEL | CMD_SUBSCRIBER, .acl = ACL_CONNECTION,
         .group = "connection", .since = "1.0.0",
         .summary = "Asks for a sign of life.", .complexity = "O(1)",
         .args = ping_args, .tips = ping_tips,
     },
     {
         .name = "quit", .run = run_quit, .arity = -1, .route = ROUTE_HOME,
-        .flags = BEFORE_AUTH, .acl = ACL_CONNECTION,
+        .flags = BEFORE_AUTH | CMD_SUBSCRIBER, .acl = ACL_CONNECTION,
         .group = "connection", .since = "1.0.0",
         .deprecated_since = "7.2.0", .replaced_by = "closing the connection",
         .summary = "Closes the connection after all replies are sent.", .complexity = "O(1)",
     },
     {
         .name = "reset", .run = run_reset, .arity = 1, .route = ROUTE_HOME,
-        .flags = BEFORE_AUTH, .acl = ACL_CONNECTION,
+        .flags = BEFORE_AUTH | CMD_SUBSCRIBER, .acl = ACL_CONNECTION,
         .group = "connection", .since = "6.2.0",
         .summary = "Makes the connection as it was when it was new.", .complexity = "O(1)",
     },

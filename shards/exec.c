@@ -1,6 +1,9 @@
 /* exec.c - one pass over what has arrived and what waits (see exec.h). */
 #include "shards/exec.h"
 #include "shards/latency.h"
+#include "shards/monitor.h"
+#include "shards/push.h"
+#include "shards/tracking.h"
 #include <assert.h>
 
 enum { PREFETCH_OPS = 32 };
@@ -24,7 +27,7 @@ bool exec_must_not_sleep(const struct exec *x)
 bool exec_may_touch(void *shard, uint16_t slot)
 {
     const struct shard *s = shard;
-    return s->exec->held[slot] == 0;
+    return !s->exec->held_all && s->exec->held[slot] == 0;
 }
 
 static void chain_append(struct chain *chain, struct run *run)
@@ -58,7 +61,7 @@ static bool conflicts(const struct exec *x, const struct op *op)
     if (op->outcome & OP_HELD) {
         return false; /* it is the one that holds */
     }
-    if (x->marked_all || (op->flags & OP_WHOLE)) {
+    if (x->marked_all || x->held_all || (op->flags & OP_WHOLE)) {
         return true; /* called only when something is marked or held */
     }
     for (uint32_t i = 0; i < op->nkeys; i++) {
@@ -72,6 +75,24 @@ static bool conflicts(const struct exec *x, const struct op *op)
 
 /* --- running -------------------------------------------------------------------------------- */
 
+/* While the op still is the one that runs: what it causes is told to its own connection later. */
+static void track(struct shard *s, const struct op *op)
+{
+    if ((op->flags & OP_TRACK) && (op->command->flags & CMD_READONLY) &&
+        !((op->flags & OP_PART) && op->group->lend != NULL)) {
+        tracking_remember(s, op, op->keys, op->nkeys);
+    }
+    tracking_turn(s);
+}
+
+static uint32_t call_flags(const struct shard *s, const struct op *op)
+{
+    const struct lend *lend = op->flags & OP_PART ? op->group->lend : NULL;
+    bool whole = lend != NULL ? lend->whole : s->server->shard_count == 1;
+    return ((op->flags & OP_PART) && lend == NULL ? CALL_PART : 0) |
+           (op->flags & OP_NO_TOUCH ? CALL_NO_TOUCH : 0) | (whole ? CALL_WHOLE : 0);
+}
+
 void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace *const *views)
 {
     struct call c = {
@@ -82,8 +103,7 @@ void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace 
         .keys = op->keys,
         .argc = op->argc,
         .nkeys = op->nkeys,
-        .flags = ((op->flags & OP_PART) && op->group->lend == NULL ? CALL_PART : 0) |
-                 (op->flags & OP_NO_TOUCH ? CALL_NO_TOUCH : 0),
+        .flags = call_flags(s, op),
         .db = op->db,
         .out = out,
         .now_ms = s->now_ms,
@@ -92,8 +112,12 @@ void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace 
         .marked_bytes_ = out->total_bytes,
         .slot_begin = s->slot_begin,
         .slot_end = s->slot_end,
+        .slot_shard = s->server->slot_shard,
+        .extra = op->extra,
         .host = s,
     };
+    struct op *outer = s->executing;
+    s->executing = op;
     size_t bytes = out->total_bytes;
     uint32_t errors = out->errors;
     out->resp = op->resp;
@@ -102,6 +126,10 @@ void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace 
     uint64_t start = clock_ticks();
     op->command->run(&c);
     op->ticks = clock_ticks() - start;
+    if (s->interests > 0 || (op->flags & OP_TRACK)) {
+        track(s, op);
+    }
+    s->executing = outer;
     out->muted = false;
     op->reply_bytes = out->total_bytes - bytes;
     op->weight = c.weight;
@@ -129,6 +157,12 @@ static struct lend_part *lend_part_of(struct lend *lend, const struct op *op)
 
 static void slots_hold(struct exec *x, const struct op *op)
 {
+    if (op->flags & OP_WHOLE) {
+        assert(x->holds == 0);
+        x->held_all = true;
+        x->holds++;
+        return;
+    }
     for (uint32_t i = 0; i < op->nkeys; i++) {
         if (x->held[op->keys[i].slot]++ == 0) {
             x->holds++;
@@ -138,12 +172,32 @@ static void slots_hold(struct exec *x, const struct op *op)
 
 static void slots_let_go(struct exec *x, const struct op *op)
 {
+    if (op->flags & OP_WHOLE) {
+        x->held_all = false;
+        x->holds--;
+        return;
+    }
     for (uint32_t i = 0; i < op->nkeys; i++) {
         assert(x->held[op->keys[i].slot] > 0);
         if (--x->held[op->keys[i].slot] == 0) {
             x->holds--;
         }
     }
+}
+
+/* What the runner will work on: a view of some slots, or the whole keyspace. Changes are noted. */
+static void lend_give(struct shard *s, const struct lend *lend, struct lend_part *part)
+{
+    if (lend->whole) {
+        part->hooks = s->keyspace->hooks;
+        touched_begin(&part->touched, s, s->keyspace);
+        return;
+    }
+    for (int db = 0; db < s->keyspace->databases; db++) {
+        keyspace_db_prepare(s->keyspace, db);
+    }
+    keyspace_view_init(&part->view, s->keyspace);
+    touched_begin(&part->touched, s, &part->view);
 }
 
 /* The part's turn has come: from now on its slots are out of reach for everybody else here. */
@@ -153,12 +207,14 @@ static void lend_hold(struct shard *s, struct op *op)
     struct lend_part *part = lend_part_of(lend, op);
     slots_hold(s->exec, op);
     op->outcome |= OP_HELD;
-    for (int db = 0; db < s->keyspace->databases; db++) {
-        keyspace_db_prepare(s->keyspace, db);
+    if ((op->flags & OP_TRACK) && (op->command->flags & CMD_READONLY)) {
+        const struct op *head = op->group->head;
+        tracking_remember(s, op, head->keys, head->nkeys);
     }
     if (op != lend->runner_op) {
-        keyspace_view_init(&part->view, s->keyspace);
+        lend_give(s, lend, part);
     }
+    pushes_flush(s); /* notify.h I1 */
     struct shard *runner = s->server->shards[lend->runner];
     if (atomic_fetch_sub_explicit(&lend->missing, 1, memory_order_acq_rel) == 1) {
         if (runner == s) {
@@ -174,7 +230,9 @@ static void lend_run(struct shard *s, struct run *run, struct op *op)
     struct lend *lend = op->group->lend;
     for (uint32_t i = 0; i < lend->nparts; i++) {
         struct lend_part *part = &lend->parts[i];
-        lend->views[part->shard] = part->op == op ? s->keyspace : &part->view;
+        lend->views[part->shard] = part->op == op || lend->whole
+                                       ? s->server->shards[part->shard]->keyspace
+                                       : &part->view;
     }
     /* The runner sees all keys of the command, in their order: those of the head. */
     struct op *head = op->group->head;
@@ -185,6 +243,7 @@ static void lend_run(struct shard *s, struct run *run, struct op *op)
     exec_op(s, op, &run->reply, lend->views);
     op->keys = own_keys;
     op->nkeys = own_nkeys;
+    pushes_flush(s); /* notify.h I1 */
     for (uint32_t i = 0; i < lend->nparts; i++) {
         struct lend_part *part = &lend->parts[i];
         if (part->op != op) {
@@ -195,10 +254,9 @@ static void lend_run(struct shard *s, struct run *run, struct op *op)
     op->outcome &= ~(uint32_t)OP_HELD;
 }
 
-/* The owner gets its slots back. */
-static void lend_released(struct shard *s, struct lend_part *part)
+static void view_settle(struct shard *s, struct lend_part *part)
 {
-    struct op *op = part->op;
+    const struct op *op = part->op;
     uint16_t slots[64];
     uint32_t i = 0;
     while (i < op->nkeys) {
@@ -211,6 +269,19 @@ static void lend_released(struct shard *s, struct lend_part *part)
         }
     }
     keyspace_view_free(&part->view);
+}
+
+/* The owner gets its slots back. */
+static void lend_released(struct shard *s, struct lend_part *part)
+{
+    struct op *op = part->op;
+    if (op->group->lend->whole) {
+        s->keyspace->hooks = part->hooks;
+    } else {
+        view_settle(s, part);
+    }
+    touched_replay(&part->touched, s);
+    tracking_turn(s);
     slots_let_go(s->exec, op);
     op->outcome &= ~(uint32_t)OP_HELD;
     op->run->at = op->run_next;
@@ -323,6 +394,9 @@ static bool run_proceed(struct shard *s, struct run *run)
                 return false;
             }
         } else {
+            if ((run->flags & RUN_DIRECT) && s->pushes->count > 0) {
+                pushes_flush(s); /* push.h I2: its reply goes out at once */
+            }
             exec_op(s, op, run->flags & RUN_DIRECT ? &run->conn->out : &run->reply, NULL);
         }
         run->at = op->run_next;
@@ -383,6 +457,28 @@ static void chains_add(struct exec *x, struct run *first)
     x->chains[i] = first;
 }
 
+/* Broadcasts look at the keyspace: they wait while all of it is lent. */
+static void asked_append(struct exec *x, struct message *m)
+{
+    m->link.next = NULL;
+    if (x->asked != NULL) {
+        x->asked_last->link.next = &m->link;
+    } else {
+        x->asked = m;
+    }
+    x->asked_last = m;
+}
+
+static void run_asked(struct shard *s)
+{
+    struct exec *x = s->exec;
+    while (x->asked != NULL && !x->held_all) {
+        struct message *m = x->asked;
+        x->asked = message_next(m);
+        note_run(s, m);
+    }
+}
+
 static void take(struct shard *s)
 {
     struct exec *x = s->exec;
@@ -406,8 +502,14 @@ static void take(struct shard *s)
         case MESSAGE_RELEASE:
             lend_released(s, (struct lend_part *)((char *)m - offsetof(struct lend_part, release)));
             break;
+        case MESSAGE_PUSHES:
+            pushes_arrived(s, (struct delivery *)m);
+            break;
         case MESSAGE_NOTE:
             note_run(s, m);
+            break;
+        case MESSAGE_ASK:
+            asked_append(x, m);
             break;
         }
         m = next;
@@ -449,7 +551,8 @@ static void send_returns(struct shard *s)
 bool exec_turn(struct shard *s)
 {
     struct exec *x = s->exec;
-    if (x->waiting == NULL && x->local.first == NULL && mailbox_empty(&s->mailbox)) {
+    if (x->waiting == NULL && x->local.first == NULL && s->monitor_lines == NULL &&
+        mailbox_empty(&s->mailbox)) {
         return false;
     }
     if (s->server->shard_count == 1) {
@@ -458,6 +561,10 @@ bool exec_turn(struct shard *s)
         x->horizon = order_horizon(&s->server->order, x->horizon, &x->now);
     }
     take(s); /* after the phases were read */
+    run_asked(s);
+    if (s->monitor_lines != NULL) {
+        monitor_show(s, x->horizon);
+    }
     if (x->local.first != NULL) {
         chains_add(x, x->local.first);
         x->local = (struct chain){NULL, NULL};
@@ -465,6 +572,7 @@ bool exec_turn(struct shard *s)
     merge_chains(x);
     if (x->waiting != NULL) {
         pass(s);
+        pushes_flush(s); /* push.h I2: before what was executed after them goes back */
         if (s->server->shard_count > 1) {
             send_returns(s);
         }

@@ -28,7 +28,9 @@ struct exec {
     bool waits_for_horizon;  /* somebody else's phase must close: do not sleep */
     bool marked, marked_all; /* any mark in this pass; one that covers the whole shard */
     uint32_t pass;           /* number of the pass: mark[slot] == pass means marked */
-    uint32_t holds;          /* slots held, counted with repetition */
+    uint32_t holds;          /* slots held, and one more while the whole shard is */
+    bool held_all;           /* the whole shard is lent */
+    struct message *asked, *asked_last; /* MESSAGE_ASK that wait until the shard is back */
     uint32_t prefetched;     /* ops ahead whose memory is on its way */
     struct chain local;      /* own runs of the phase that just closed */
     struct chain done;       /* runs at home here that are done */

@@ -35,7 +35,7 @@ static struct op *part_new(struct shard *s, struct conn *conn, struct group *gro
     op->group = group;
     if (nkeys > 0) {
         op->keys = run_alloc(&s->run_pool, run, nkeys * sizeof *op->keys);
-        if (head->command->apart == APART_EACH_KEY) {
+        if (head->command->apart == APART_EACH_KEY || head->command->apart == APART_EACH_PAIR) {
             op->marks = run_alloc(&s->run_pool, run, nkeys * sizeof *op->marks);
             op->marks_cap = nkeys;
         }
@@ -126,6 +126,27 @@ void group_on_all(struct shard *s, struct conn *conn, const struct command *cmd,
     route_conn_append(conn, group->head);
 }
 
+void group_lend_all(struct shard *s, struct conn *conn, const struct command *cmd,
+                    const struct slice *argv, uint32_t argc, const struct key *keys,
+                    uint32_t nkeys)
+{
+    unsigned shards = s->server->shard_count, runner = nkeys > 0 ? keys[0].shard : s->id;
+    struct run *memory = route_run_to(s, conn, runner);
+    struct group *group = group_new(s, conn, cmd, argv, argc, memory, shards);
+    struct op *head = group->head, *runner_op = NULL;
+    head->keys = run_alloc(&s->run_pool, memory, nkeys * sizeof *head->keys);
+    memcpy(head->keys, keys, nkeys * sizeof *head->keys);
+    head->nkeys = nkeys;
+    for (unsigned i = 0; i < shards; i++) {
+        struct op *op = part_new(s, conn, group, i, 0);
+        op->flags |= OP_WHOLE;
+        runner_op = i == runner ? op : runner_op;
+    }
+    lend_new(s, group, memory, runner_op);
+    group->lend->whole = true;
+    route_conn_append(conn, head);
+}
+
 /* --- combining ------------------------------------------------------------------------------- */
 
 static void drop_reply(struct op *op)
@@ -176,11 +197,11 @@ static void reply_sum(struct group *group, struct reply *out)
     reply_int(out, sum);
 }
 
-/* The parts' elements, put into the order of the keys. */
-static void reply_each_key(struct group *group, struct reply *out)
+/* The parts' elements, so many per key, put into the order of the keys. */
+static void reply_each_key(struct group *group, size_t elements, struct reply *out)
 {
     const struct op *head = group->head;
-    reply_array(out, head->nkeys);
+    reply_array(out, elements * head->nkeys);
     for (uint32_t i = 0; i < group->nparts; i++) {
         group->parts[i]->nkeys = 0; /* from here on: elements taken */
     }
@@ -250,7 +271,10 @@ void group_reply(struct group *group, struct reply *out)
             reply_ok(out);
             break;
         case APART_EACH_KEY:
-            reply_each_key(group, out);
+            reply_each_key(group, 1, out);
+            break;
+        case APART_EACH_PAIR:
+            reply_each_key(group, 2, out);
             break;
         case APART_CONCAT:
             reply_concat(group, out);
@@ -259,7 +283,8 @@ void group_reply(struct group *group, struct reply *out)
             reply_any(group, out);
             break;
         case APART_LEND:
-            assert(!"has a lend");
+        case APART_MADE:
+            assert(!"not combined from parts");
         }
     }
     out->errors = errors; /* counted where they arose */

@@ -26,7 +26,9 @@ enum message_kind {
     MESSAGE_RETURNS, /* a chain of runs that are done, back to their home */
     MESSAGE_READY,   /* lending: all parts hold, the runner may go (struct lend) */
     MESSAGE_RELEASE, /* lending: a part's slots come back (struct lend_part) */
+    MESSAGE_PUSHES,  /* a chain of deliveries for connections (struct delivery) */
     MESSAGE_NOTE,    /* a function to call (struct note) */
+    MESSAGE_ASK,     /* the same for a broadcast: may look at the keyspace, waits while it is lent */
 };
 
 struct message {

@@ -9,7 +9,10 @@
 #include "shards/log.h"
 #include "shards/monitor.h"
 #include "shards/slowlog.h"
+#include "shards/subscribe.h"
+#include "shards/tracking.h"
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -79,6 +82,18 @@ static void conn_append(struct conn *conn, struct op *op)
     }
     conn->last_op = op;
     conn->in_flight++;
+    op->number = conn->drained + conn->in_flight;
+}
+
+/* Scripts read by the commands that they call. */
+static uint32_t tracks(const struct conn *conn, const struct command *cmd)
+{
+    bool reads = cmd != NULL && ((cmd->flags & (CMD_READONLY | CMD_PUBSUB)) == CMD_READONLY ||
+                                 (command_acl(cmd) & ACL_SCRIPTING));
+    if (reads && (conn->tracking->flags & TRACKING_BCAST)) {
+        return OP_TRACK | OP_TRACK_BCAST;
+    }
+    return reads && tracking_wanted(conn) ? OP_TRACK : 0;
 }
 
 struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
@@ -93,7 +108,8 @@ struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
         .db = (uint16_t)conn->db,
         .resp = conn->resp,
         .flags = (conn->reply_mode == CONN_REPLY_ON ? 0 : OP_MUTED) |
-                 (conn->flags & CONN_NO_TOUCH ? OP_NO_TOUCH : 0),
+                 (conn->flags & CONN_NO_TOUCH ? OP_NO_TOUCH : 0) |
+                 (conn->tracking != NULL ? tracks(conn, cmd) : 0),
     };
     return op;
 }
@@ -193,6 +209,17 @@ static void run_at_home(struct shard *s, struct conn *conn, const struct command
     note_slow(s, conn, cmd, argv, argc, ticks);
 }
 
+void route_reply_at_home(struct shard *s, struct conn *conn, const struct command *cmd,
+                         struct reply *made)
+{
+    struct reply *out = home_reply(s, conn, cmd);
+    size_t before = out->total_bytes;
+    out->muted = false;
+    reply_move(out, made, made->total_bytes);
+    home_reply_end(conn, out, before);
+    stats_record(s, cmd, 0, false);
+}
+
 static void queue_barrier(struct shard *s, struct conn *conn, const struct command *cmd,
                           const struct slice *argv, uint32_t argc)
 {
@@ -219,16 +246,21 @@ static void key_fill(const struct server *server, struct key *k, const struct sl
     k->shard = server->slot_shard[k->slot];
 }
 
+static void keys_reserve(struct route *r, uint32_t count)
+{
+    if (r->keys_cap < count) {
+        r->keys_cap = count < 64 ? 64 : count;
+        r->keys = mem_realloc(r->keys, r->keys_cap * sizeof *r->keys);
+        r->positions = mem_realloc(r->positions, r->keys_cap * sizeof *r->positions);
+    }
+}
+
 /* Keys of argv into the route's scratch; returns how many, negative when argv does not fit. */
 static int find_keys(struct shard *s, const struct command *cmd, const struct slice *argv,
                      uint32_t argc)
 {
     struct route *r = s->route;
-    if (r->keys_cap < argc) {
-        r->keys_cap = argc < 64 ? 64 : argc;
-        r->keys = mem_realloc(r->keys, r->keys_cap * sizeof *r->keys);
-        r->positions = mem_realloc(r->positions, r->keys_cap * sizeof *r->positions);
-    }
+    keys_reserve(r, argc);
     int n = command_keys(cmd, argv, argc, r->positions, (int)r->keys_cap);
     for (int i = 0; i < n; i++) {
         key_fill(s->server, &r->keys[i], argv, r->positions[i]);
@@ -251,23 +283,42 @@ static void send_to_shard(struct shard *s, struct conn *conn, unsigned shard,
     conn_append(conn, op);
 }
 
-static void send_by_keys(struct shard *s, struct conn *conn, const struct command *cmd,
-                         const struct slice *argv, uint32_t argc)
+/* By the first n keys in the route's scratch. */
+static void send_to_owners(struct shard *s, struct conn *conn, const struct command *cmd,
+                           const struct slice *argv, uint32_t argc, uint32_t n)
 {
-    struct key *keys = s->route->keys;
-    int n = find_keys(s, cmd, argv, argc);
-    keys = s->route->keys;
-    if (n < 0) {
-        n = 0; /* a bad number of keys: the command, run without any, says what is wrong with it */
-    }
+    const struct key *keys = s->route->keys;
     unsigned shard = n > 0 ? keys[0].shard : s->id;
-    for (int i = 1; i < n; i++) {
+    for (uint32_t i = 1; i < n; i++) {
         if (keys[i].shard != shard) {
-            group_by_keys(s, conn, cmd, argv, argc, keys, (uint32_t)n);
+            group_by_keys(s, conn, cmd, argv, argc, keys, n);
             return;
         }
     }
-    send_to_shard(s, conn, shard, cmd, argv, argc, keys, (uint32_t)n);
+    send_to_shard(s, conn, shard, cmd, argv, argc, keys, n);
+}
+
+static void send_by_keys(struct shard *s, struct conn *conn, const struct command *cmd,
+                         const struct slice *argv, uint32_t argc)
+{
+    int n = find_keys(s, cmd, argv, argc);
+    n = n < 0 ? 0 : n; /* a bad number of keys: the command, run without any, says what is wrong */
+    if (cmd->undeclared != NULL && s->server->shard_count > 1 && cmd->undeclared(argv, argc)) {
+        group_lend_all(s, conn, cmd, argv, argc, s->route->keys, (uint32_t)n);
+        return;
+    }
+    send_to_owners(s, conn, cmd, argv, argc, (uint32_t)n);
+}
+
+static void send_by_channels(struct shard *s, struct conn *conn, const struct command *cmd,
+                             const struct slice *argv, uint32_t argc)
+{
+    uint32_t first = cmd->parent != NULL ? 2 : 1, end = cmd->parent != NULL ? argc : 2;
+    keys_reserve(s->route, argc);
+    for (uint32_t i = first; i < end; i++) {
+        key_fill(s->server, &s->route->keys[i - first], argv, i);
+    }
+    send_to_owners(s, conn, cmd, argv, argc, end - first);
 }
 
 static void send_by_cursor(struct shard *s, struct conn *conn, const struct command *cmd,
@@ -298,6 +349,15 @@ static bool paused(struct shard *s, const struct command *cmd)
            (cmd->flags & (CMD_WRITE | CMD_MAY_REPLICATE));
 }
 
+static const char *refusal_of_subscriber(struct route *r, const struct command *cmd)
+{
+    snprintf(r->refusal, sizeof r->refusal,
+             "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET "
+             "are allowed in this context",
+             cmd->full_name);
+    return r->refusal;
+}
+
 /* The refusal's text, or NULL. */
 static const char *refuse(struct shard *s, const struct conn *conn, const struct command *cmd)
 {
@@ -309,6 +369,10 @@ static const char *refuse(struct shard *s, const struct conn *conn, const struct
         if (error != NULL) {
             return error;
         }
+    }
+    if (__builtin_expect(conn->subscriber != NULL, 0) && conn->resp == 2 &&
+        !(cmd->flags & CMD_SUBSCRIBER) && conn_subscribed(conn)) {
+        return refusal_of_subscriber(s->route, cmd);
     }
     int64_t max = s->config->core.maxmemory;
     if (max > 0 && (cmd->flags & CMD_DENYOOM) && mem_used_total() > max) {
@@ -382,15 +446,26 @@ static bool dispatch(struct shard *s, struct conn *conn, const struct slice *arg
     if (refusal != NULL) {
         reply_refusal(s, conn, cmd, refusal);
     } else {
-        if (atomic_load_explicit(&s->server->monitors, memory_order_relaxed) > 0) {
-            monitor_feed(s, conn, conn->db, cmd, argv, argc);
+        if (s->route->monitored) {
+            monitor_feed(s, conn, s->route->stamp, conn->db, cmd, argv, argc);
         }
         switch (cmd->route) {
         case ROUTE_KEYS:
             send_by_keys(s, conn, cmd, argv, argc);
             break;
         case ROUTE_HOME:
+            if (__builtin_expect(conn->subscriber != NULL, 0) && connection_is_reset(cmd) &&
+                conn_subscribed(conn)) {
+                subscribe_route_reset(s, conn, cmd, argv, argc);
+                break;
+            }
             run_at_home(s, conn, cmd, argv, argc);
+            break;
+        case ROUTE_CHANNELS:
+            send_by_channels(s, conn, cmd, argv, argc);
+            break;
+        case ROUTE_SUBSCRIBE:
+            subscribe_route(s, conn, cmd, argv, argc);
             break;
         case ROUTE_BARRIER:
             queue_barrier(s, conn, cmd, argv, argc);
@@ -402,6 +477,9 @@ static bool dispatch(struct shard *s, struct conn *conn, const struct slice *arg
             send_by_cursor(s, conn, cmd, argv, argc);
             break;
         }
+    }
+    if (conn->tracking != NULL && !slice_is(argv[0], "client")) {
+        conn->tracking->flags &= ~(uint32_t)TRACKING_CACHING; /* it was for this command */
     }
     if (mode == CONN_REPLY_SKIP && conn->reply_mode == CONN_REPLY_SKIP) {
         conn->reply_mode = CONN_REPLY_ON;
@@ -544,7 +622,7 @@ static uint32_t conn_session(struct shard *s, struct conn *conn)
     if (r->inline_text != NULL) {
         inline_end(r);
     }
-    if (idle && r->targets == 1 && !r->groups) {
+    if (idle && r->targets == 1 && !r->groups && !r->monitored) {
         r->last_target->flags |= RUN_FREE; /* run.h I2 */
         if (r->last_target->shard == s->id && !r->home_queued) {
             r->last_target->flags |= RUN_DIRECT;
@@ -592,6 +670,7 @@ void route_phase(struct shard *s)
     bool ordered = s->server->shard_count > 1;
     r->stamp = ordered ? order_phase_open(&s->server->order, s->id) : 0;
     r->paused = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed) != 0;
+    r->monitored = atomic_load_explicit(&s->server->monitors, memory_order_relaxed) > 0;
     struct conn *list = s->ready;
     s->ready = s->ready_last = NULL;
     uint32_t commands = 0;
@@ -668,7 +747,9 @@ static void finish_group(struct conn *conn, struct op *head)
 {
     struct shard *s = conn->shard;
     struct group *group = head->group;
-    if (!(conn->flags & CONN_CLOSING) && !(head->flags & OP_MUTED)) {
+    if (group->made != NULL) {
+        subscribe_group_done(conn, group);
+    } else if (!(conn->flags & CONN_CLOSING) && !(head->flags & OP_MUTED)) {
         conn->out.resp = head->resp;
         group_reply(group, &conn->out);
     } else {

@@ -5,6 +5,8 @@
  *      ROUTE_BARRIER   the connection stalls; runs at home when all before it are answered
  *      ROUTE_KEYS      one shard: an op in that shard's run. Several: a group with a part on each
  *      ROUTE_ALL       a group with a part on every shard
+ *      ROUTE_CHANNELS  as ROUTE_KEYS, with channels for keys
+ *      ROUTE_SUBSCRIBE subscribe.h
  *      ROUTE_CURSOR    by the slot in the cursor
  *
  * All connections that have input are served in one phase (order.h), a bounded amount each; the
@@ -44,10 +46,12 @@ struct route {
     bool groups, home_queued;
     struct inbuf *inline_text; /* arguments of the inline commands being routed, else NULL */
     bool paused; /* CLIENT PAUSE may be in force */
+    bool monitored; /* somebody listens to MONITOR: all runs are ordered (monitor.h) */
     struct resp_parser parser; /* for connections without a partial command */
     struct key *keys;          /* scratch */
     uint32_t *positions;
     uint32_t keys_cap;
+    char refusal[192]; /* text that refuse() has made */
 };
 
 struct route *route_new(unsigned shards);
@@ -61,6 +65,11 @@ void route_barriers(struct shard *s);
 bool route_finish(struct conn *conn, struct op *op);
 /* A run has come back to its home. */
 void route_run_done(struct shard *s, struct run *run);
+
+/* A command that is answered when it is taken in: moves the reply made for it to its place in the
+ * connection's order, also when replies are off. */
+void route_reply_at_home(struct shard *s, struct conn *conn, const struct command *cmd,
+                         struct reply *made);
 
 /* --- for group.c --- */
 struct run *route_run_to(struct shard *s, struct conn *conn, unsigned shard);

@@ -24,6 +24,8 @@ struct exec;   /* messages waiting and running (exec.h) */
 struct route;  /* taking in commands (route.h) */
 struct slowlog;
 struct latency;
+struct pubsub;    /* subscribers of the channels that it owns (pubsub.h) */
+struct push_box;  /* messages on their way out (push.h) */
 
 /* Runs for one shard, in order, being collected. */
 struct chain {
@@ -51,14 +53,21 @@ struct shard {
     struct chain *returns;         /* by home: runs executed during this turn */
     struct slowlog *slowlog;       /* slowlog.h: entries of connections at home here */
     struct latency *latency;       /* latency.h */
+    struct pubsub *pubsub;
+    struct push_box *pushes;
     struct conn *conns, *conns_last;
     uint32_t conn_count;           /* in that list */
+    struct lookup conn_ids;        /* the same, by id */
     uint32_t conns_alive;          /* and those that are closing */
     struct conn *ready, *ready_last; /* connections with input to parse */
     struct conn *flush;              /* connections with output to send */
     struct conn **monitors;          /* connections at home here in MONITOR (monitor.h) */
     uint32_t monitors_cap;
+    struct monitor_line *monitor_lines; /* not shown yet, in their order */
     struct conn *barriers;           /* connections whose barrier command may run */
+    struct op *executing;          /* the op that runs now, NULL: none (exec_op) */
+    struct tracking_shard *tracking; /* tracking.h */
+    uint32_t interests;            /* who waits for changes of keys here (touch.h) */
     struct op *barrier_op;         /* the barrier command running now (broadcast.c) */
     bool broadcasting;             /* it has begun a broadcast */
     struct timer cron;             /* every 100 ms */
@@ -77,6 +86,10 @@ struct shard {
     struct shard_stats stats;
     _Atomic uint32_t monitor_count;  /* of monitors */
 };
+
+/* The shard that this thread is; NULL on other threads. For hooks, which are told whose keys are
+ * concerned, and not who works on them (core/keyspace.h, views). */
+extern _Thread_local struct shard *shard_self;
 
 /* --- broadcast: a function on every shard ----------------------------------------------------
  * For a command that runs at home (ROUTE_BARRIER) and needs all shards: part() runs on each

@@ -436,3 +436,53 @@ def test_msetnx_has_one_winner(storm):
             values = numbers(raw.call("MGET", "prize:%d:a" % r, "prize:%d:b" % r, *owns))
             assert values[:2] == [winner, winner]
             assert [i for i, v in enumerate(values[2:]) if v is not None] == [winner]
+
+
+# --- keys that a command does not name: all shards lend themselves whole -------------------------
+
+def test_sort_by_keys_of_any_shard(storm):
+    """Weights move between elements, their sum stays: SORT … BY … GET sees every move whole."""
+    elements, total = 8, 800
+    names = ["e%d" % i for i in range(elements)]
+    with Raw(storm.port) as raw:
+        raw.call("SADD", "all", *names)
+        raw.call("MSET", *[x for n in names for x in ("weight:%s" % n, total // elements)])
+
+    def move(raw, rnd, number):
+        mine = names[number * 2:number * 2 + 2]
+        amount = rnd.randint(1, 9)
+        a, b = numbers(raw.call("MGET", "weight:%s" % mine[0], "weight:%s" % mine[1]))
+        assert plain(raw.call("MSET", "weight:%s" % mine[0], a - amount,
+                              "weight:%s" % mine[1], b + amount)) == "OK"
+
+    def look(raw, rnd, number):
+        weights = numbers(raw.call("SORT", "all", "BY", "weight:*", "GET", "weight:*"))
+        assert len(weights) == elements and sum(weights) == total, weights
+        assert weights == sorted(weights)
+
+    def store(raw, rnd, number):
+        n = plain(raw.call("SORT", "all", "BY", "weight:*", "GET", "weight:*", "STORE", "sorted"))
+        assert n == elements
+        weights = numbers(raw.call("LRANGE", "sorted", 0, -1))
+        assert sum(weights) == total, weights
+
+    def others(raw, rnd, number):
+        """Keeps commands of every kind on the way through the shards that are lent."""
+        key = "other:%d" % rnd.randint(0, 99)
+        kind = rnd.randint(0, 4)
+        if kind == 0:
+            raw.call("MSET", key, 1, key + "x", 2)
+        elif kind == 1:
+            raw.call("RENAME", "weight:none", key)
+        elif kind == 2:
+            assert isinstance(plain(raw.call("DBSIZE")), int)
+        elif kind == 3:
+            raw.call("SET", key, 1, "PX", 3)
+        else:
+            raw.call("INFO", "keyspace")
+
+    storm.add(move, 4)
+    storm.add(look, 2)
+    storm.add(store)
+    storm.add(others, 3)
+    storm.blow()

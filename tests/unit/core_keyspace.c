@@ -442,7 +442,8 @@ Test(keyspace, statistics_and_events)
     struct model m;
     struct told told = {0};
     model_init(&m);
-    m.ks->hooks = (struct keyspace_hooks){on_event, on_modified, on_expired, NULL, &told};
+    m.ks->hooks = (struct keyspace_hooks){
+        .event = on_event, .modified = on_modified, .expired = on_expired, .ctx = &told};
     struct key k = key_of("k"), other = key_of("other");
     struct entry *e = key_set_string(&m.call, &k, NULL, slice_str("v"), false);
     cr_assert_eq(told.events, 0, "nobody asked");

@@ -6,6 +6,7 @@
 #include "shards/commands.h"
 #include "shards/monitor.h"
 #include "shards/shard.h"
+#include "shards/subscribe.h"
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ STAND_IN const struct command string_commands[] = {{0}};
 STAND_IN const struct command generic_commands[] = {{0}};
 STAND_IN const struct command config_commands[] = {{0}};
 STAND_IN const struct command server_commands[] = {{0}};
+STAND_IN const struct command pubsub_commands[] = {{0}};
 
 static int64_t fixed_unix_us(void)
 {
@@ -51,6 +53,16 @@ STAND_IN void conn_close(struct conn *conn, bool after_reply)
 STAND_IN bool conn_authenticated(const struct conn *conn)
 {
     return conn->authenticated || conn->shard->config->requirepass.ptr == NULL;
+}
+
+STAND_IN bool conn_subscribed(const struct conn *conn)
+{
+    return false;
+}
+
+STAND_IN uint32_t conn_subscriptions(const struct conn *conn, enum subscription_kind kind)
+{
+    return 0;
 }
 
 STAND_IN size_t conn_query_bytes(const struct conn *conn)
