@@ -126,6 +126,21 @@ static const struct command_arg args_zmpop[] = {
     END,
 };
 
+static const struct command_arg args_bzpop[] = {
+    ARG("key", ARG_KEY, .flags = ARG_MULTIPLE),
+    ARG("timeout", ARG_DOUBLE),
+    END,
+};
+
+static const struct command_arg args_bzmpop[] = {
+    ARG("timeout", ARG_DOUBLE),
+    ARG("numkeys", ARG_INTEGER),
+    ARG("key", ARG_KEY, .flags = ARG_MULTIPLE),
+    ARG("where", ARG_ONEOF, .sub = args_where),
+    ARG("count", ARG_INTEGER, .token = "COUNT", .flags = ARG_OPTIONAL),
+    END,
+};
+
 static const struct command_arg args_zmscore[] = {
     ARG("key", ARG_KEY),
     ARG("member", ARG_STRING, .flags = ARG_MULTIPLE),
@@ -263,6 +278,10 @@ static const struct command_arg args_zscore[] = {
 
 /* --- history and tips --- */
 
+static const struct command_change history_bzpop[] = {
+    CHANGE("6.0.0", "Fractions of a second in `timeout`."),
+    {.since = NULL},
+};
 static const struct command_change history_zadd[] = {
     CHANGE("2.4.0", "Takes several members."),
     CHANGE("3.0.2", "Options `XX`, `NX`, `CH` and `INCR`."),
@@ -302,6 +321,37 @@ static const char *const tips_random[] = {"nondeterministic_output", NULL};
 #define WRITES (CMD_WRITE | CMD_DENYOOM)
 
 const struct command zset_commands[] = {
+    {
+        ZSET_ROW("bzmpop", zset__bzmpop, -5, CMD_WRITE | CMD_BLOCKING),
+        .keys = {{.flags = KEY_RW | KEY_ACCESS | KEY_DELETE, KEYS_COUNTED(2)}},
+        .since = "7.0.0",
+        .summary = "Takes members with the lowest or highest scores out of the first sorted set "
+                   "that has any; waits while none has.",
+        .complexity = "O(K)+O(log(N)+M) where K is the number of keys and M of members taken out",
+        .args = args_bzmpop,
+    },
+    {
+        ZSET_ROW("bzpopmax", zset__bzpopmax, -3,
+                 CMD_WRITE | CMD_NOSCRIPT | CMD_FAST | CMD_BLOCKING),
+        .keys = {{.flags = KEY_RW | KEY_ACCESS | KEY_DELETE, KEYS_AT(1, -2, 1)}},
+        .since = "5.0.0",
+        .summary = "Takes the member with the highest score out of the first sorted set that has "
+                   "any; waits while none has.",
+        .complexity = "O(log(N)) where N is the size of the sorted set",
+        .history = history_bzpop,
+        .args = args_bzpop,
+    },
+    {
+        ZSET_ROW("bzpopmin", zset__bzpopmin, -3,
+                 CMD_WRITE | CMD_NOSCRIPT | CMD_FAST | CMD_BLOCKING),
+        .keys = {{.flags = KEY_RW | KEY_ACCESS | KEY_DELETE, KEYS_AT(1, -2, 1)}},
+        .since = "5.0.0",
+        .summary = "Takes the member with the lowest score out of the first sorted set that has "
+                   "any; waits while none has.",
+        .complexity = "O(log(N)) where N is the size of the sorted set",
+        .history = history_bzpop,
+        .args = args_bzpop,
+    },
     {
         ZSET_ROW("zadd", zset__zadd, -4, WRITES | CMD_FAST),
         .member = -1,

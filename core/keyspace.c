@@ -327,6 +327,14 @@ void key_modified(struct call *c, const struct key *k, uint64_t changes)
     }
 }
 
+void key_ready(struct call *c, const struct key *k)
+{
+    struct keyspace *ks = call_keyspace(c, k);
+    if (ks->hooks.ready) {
+        ks->hooks.ready(ks, c->db, k);
+    }
+}
+
 void keyspace__expire(struct keyspace *ks, int db, const struct key *k, struct entry *e)
 {
     ks->stats.expired++;
@@ -432,6 +440,11 @@ static inline struct entry *find(const struct keyspace *ks, int db, const struct
         return NULL;
     }
     return table_find_inline(&slots[k->slot].table, k->hash, entry_is, k);
+}
+
+const struct entry *keyspace_find(const struct keyspace *ks, int db, const struct key *k)
+{
+    return find(ks, db, k);
 }
 
 /* An expired entry: deletes it if that is this server's to do. True: the key counts as absent. */

@@ -73,6 +73,8 @@ typedef void keyspace_event_hook(struct keyspace *ks, int db, unsigned class, co
                                  struct slice key);
 /* The key has changed or gone: WATCH, client-side caching. */
 typedef void keyspace_modified_hook(struct keyspace *ks, int db, const struct key *k);
+/* The key has not changed for those, but clients who wait for its data must look again. */
+typedef void keyspace_ready_hook(struct keyspace *ks, int db, const struct key *k);
 /* The key has expired and is about to be deleted, by access or by the active cycle: journal. */
 typedef void keyspace_expired_hook(struct keyspace *ks, int db, const struct key *k);
 /* The same for a field of a hash. */
@@ -85,6 +87,7 @@ typedef void keyspace_swapping_hook(struct keyspace *ks, int a, int b);
 struct keyspace_hooks {
     keyspace_event_hook *event;
     keyspace_modified_hook *modified;
+    keyspace_ready_hook *ready;
     keyspace_expired_hook *expired;
     keyspace_field_expired_hook *field_expired;
     keyspace_flushing_hook *flushing;
@@ -154,6 +157,8 @@ struct entry *key_read(struct call *c, const struct key *k);
 struct entry *key_write(struct call *c, const struct key *k);
 /* Without any trace (OBJECT, TTL, TYPE, DEBUG …). */
 struct entry *key_peek(struct call *c, const struct key *k);
+/* What lies under the key, expired or not; nothing is done about it. */
+const struct entry *keyspace_find(const struct keyspace *ks, int db, const struct key *k);
 /* As key_read/key_write, and replies WRONGTYPE and sets *bad when the type differs. */
 struct entry *key_read_type(struct call *c, const struct key *k, enum value_type type, bool *bad);
 struct entry *key_write_type(struct call *c, const struct key *k, enum value_type type, bool *bad);
@@ -217,6 +222,8 @@ enum event_class { /* bits of notify-keyspace-events */
 };
 /* The key has changed: watchers, client-side caches, and c->dirty += changes. */
 void key_modified(struct call *c, const struct key *k, uint64_t changes);
+/* Only those who wait for the key's data are told (a consumer group has gone). */
+void key_ready(struct call *c, const struct key *k);
 /* A keyspace event ("set", "del" …). */
 void key_event(struct call *c, enum event_class class, const char *event, const struct key *k);
 

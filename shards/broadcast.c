@@ -69,6 +69,7 @@ static struct call barrier_call(struct conn *conn, struct op *op)
         .command = op->command, .ks = s->keyspace, .argv = op->argv, .argc = op->argc,
         .db = op->db, .out = &op->run->reply, .now_ms = s->now_ms, .host = conn,
         .slot_begin = s->slot_begin, .slot_end = s->slot_end,
+        .flags = op->flags & OP_MULTI ? CALL_IN_MULTI | CALL_DENY_BLOCKING : 0,
     };
 }
 

@@ -1,8 +1,7 @@
 /* cmd_client.c - CLIENT: what a connection says and asks about itself, and the rows of all
  * subcommands. Those that concern other connections run in cmd_client_all.c.
  *
- * Those about client-side caching run in cmd_tracking.c. No command blocks yet, so UNBLOCK finds
- * nobody.
+ * Those about client-side caching run in cmd_tracking.c.
  */
 #include "core/mem.h"
 #include "shards/client.h"
@@ -140,18 +139,6 @@ static void run_reply(struct call *c)
         }
     } else {
         call_error_syntax(c);
-    }
-}
-
-static void run_unblock(struct call *c)
-{
-    int64_t id;
-    if (c->argc > 4) {
-        call_error_subcommand_args(c); /* too many; too few are noticed by arity */
-    } else if (c->argc == 4 && !slice_is(c->argv[3], "TIMEOUT") && !slice_is(c->argv[3], "ERROR")) {
-        reply_error(c->out, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
-    } else if (call_arg_int(c, 2, &id)) {
-        reply_int(c->out, 0);
     }
 }
 
@@ -470,7 +457,7 @@ const struct command client_subcommands[] = {
         .summary = "How keys are tracked for this connection.", .complexity = "O(1)",
     },
     {
-        ROW("unblock", run_unblock, -3, ADMIN, ROUTE_HOME, "5.0.0"),
+        ROW("unblock", client__unblock, -3, ADMIN, ROUTE_BARRIER, "5.0.0"),
         .summary = "Wakes a client that waits in a blocking command.",
         .complexity = "O(log N), N being the number of connections",
         .args = unblock_args,

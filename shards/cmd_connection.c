@@ -12,6 +12,7 @@
 #include "shards/client.h"
 #include "shards/commands.h"
 #include "shards/monitor.h"
+#include "shards/multi.h"
 #include "shards/tracking.h"
 #include "shards/shard.h"
 #include "shards/version.h"
@@ -42,7 +43,7 @@ static void run_echo(struct call *c)
     reply_bulk(c->out, c->argv[1].ptr, c->argv[1].len);
 }
 
-static void run_select(struct call *c)
+void cmd_select(struct call *c)
 {
     struct conn *conn = call_conn(c);
     int64_t db;
@@ -146,7 +147,7 @@ static bool parse_hello(struct call *c, struct hello *h)
     return true;
 }
 
-static void run_hello(struct call *c)
+void cmd_hello(struct call *c)
 {
     struct conn *conn = call_conn(c);
     struct hello h = {0};
@@ -192,7 +193,7 @@ static void run_hello(struct call *c)
 
 /* --- leaving and starting over --- */
 
-static void run_quit(struct call *c)
+void cmd_quit(struct call *c)
 {
     reply_ok(c->out);
     conn_close(call_conn(c), true);
@@ -200,9 +201,10 @@ static void run_quit(struct call *c)
 
 /* As if newly connected. The library's name and version stay: they describe the program at the
  * other end, which is still the same. */
-static void run_reset(struct call *c)
+void cmd_reset(struct call *c)
 {
     struct conn *conn = call_conn(c);
+    multi_discard(conn);
     monitor_stop(conn);
     tracking_stop(conn);
     conn->flags &= ~(uint32_t)(CONN_NO_EVICT | CONN_NO_TOUCH);
@@ -218,7 +220,7 @@ static void run_reset(struct call *c)
 
 bool connection_is_reset(const struct command *cmd)
 {
-    return cmd->run == run_reset;
+    return cmd->run == cmd_reset;
 }
 
 /* --- rows --- */
@@ -304,7 +306,7 @@ const struct command connection_commands[] = {
         .args = echo_args,
     },
     {
-        .name = "hello", .run = run_hello, .arity = -1, .route = ROUTE_HOME,
+        .name = "hello", .run = cmd_hello, .arity = -1, .route = ROUTE_HOME,
         .flags = BEFORE_AUTH | CMD_SENTINEL, .acl = ACL_CONNECTION,
         .group = "connection", .since = "6.0.0",
         .summary = "Shakes hands: chooses the protocol, authenticates, names the connection.",
@@ -319,20 +321,20 @@ const struct command connection_commands[] = {
         .args = ping_args, .tips = ping_tips,
     },
     {
-        .name = "quit", .run = run_quit, .arity = -1, .route = ROUTE_HOME,
+        .name = "quit", .run = cmd_quit, .arity = -1, .route = ROUTE_HOME,
         .flags = BEFORE_AUTH | CMD_SUBSCRIBER, .acl = ACL_CONNECTION,
         .group = "connection", .since = "1.0.0",
         .deprecated_since = "7.2.0", .replaced_by = "closing the connection",
         .summary = "Closes the connection after all replies are sent.", .complexity = "O(1)",
     },
     {
-        .name = "reset", .run = run_reset, .arity = 1, .route = ROUTE_HOME,
+        .name = "reset", .run = cmd_reset, .arity = 1, .route = ROUTE_HOME,
         .flags = BEFORE_AUTH | CMD_SUBSCRIBER, .acl = ACL_CONNECTION,
         .group = "connection", .since = "6.2.0",
         .summary = "Makes the connection as it was when it was new.", .complexity = "O(1)",
     },
     {
-        .name = "select", .run = run_select, .arity = 2, .route = ROUTE_HOME,
+        .name = "select", .run = cmd_select, .arity = 2, .route = ROUTE_HOME,
         .flags = ALWAYS | CMD_FAST, .acl = ACL_CONNECTION,
         .group = "connection", .since = "1.0.0",
         .summary = "Chooses the database that later commands of the connection work on.",

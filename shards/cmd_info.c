@@ -118,22 +118,27 @@ static void section_server(struct report *r)
 static void section_clients(struct report *r)
 {
     size_t input_max = 0, output_max = 0;
+    uint64_t blocked = 0, timed = 0;
     for (unsigned s = 0; s < r->gathered->shards; s++) {
         const struct info_shard *one = r->gathered->shard[s];
         input_max = one->input_max_bytes > input_max ? one->input_max_bytes : input_max;
         output_max = one->output_max_bytes > output_max ? one->output_max_bytes : output_max;
+        blocked += counter_get(&r->server->shards[s]->stats.blocked);
+        timed += counter_get(&r->server->shards[s]->stats.blocked_timed);
     }
     text_printf(&r->text,
                 "connected_clients:%lld\r\ncluster_connections:0\r\nmaxclients:%d\r\n"
                 "client_recent_max_input_buffer:%zu\r\nclient_recent_max_output_buffer:%zu\r\n"
                 "blocked_clients:%lld\r\ntracking_clients:%lld\r\npubsub_clients:%lld\r\n"
-                "clients_in_timeout_table:0\r\n"
+                "clients_in_timeout_table:%lld\r\n"
                 "monitors:%d\r\n",
                 (long long)atomic_load_explicit(&r->server->clients, memory_order_relaxed),
                 r->config->maxclients, input_max, output_max,
-                (long long)atomic_load_explicit(&r->server->paused_clients, memory_order_relaxed),
+                (long long)atomic_load_explicit(&r->server->paused_clients, memory_order_relaxed) +
+                    (long long)blocked,
                 (long long)atomic_load_explicit(&r->server->tracking_clients, memory_order_relaxed),
                 (long long)atomic_load_explicit(&r->server->pubsub_clients, memory_order_relaxed),
+                (long long)timed,
                 (int)atomic_load_explicit(&r->server->monitors, memory_order_relaxed));
 }
 

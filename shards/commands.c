@@ -40,6 +40,7 @@ static const struct command *const arrays[] = {
     hash_commands,
     zset_commands,
     pubsub_commands,
+    multi_commands,
 };
 enum { ARRAYS = sizeof(arrays) / sizeof(arrays[0]) };
 

@@ -1,11 +1,14 @@
 /* conn.c - life, input and output of connections (see conn.h). */
 #include "shards/conn.h"
+#include "shards/blocked.h"
 #include "shards/monitor.h"
+#include "shards/multi.h"
 #include "shards/push.h"
-#include "shards/tracking.h"
 #include "shards/route.h"
 #include "shards/shard.h"
 #include "shards/subscribe.h"
+#include "shards/tracking.h"
+#include "shards/watch.h"
 #include <assert.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -147,8 +150,8 @@ void conn_received(struct io_sock *sock, struct io_buf *buf, int len)
     struct shard *s = conn->shard;
     if (len <= 0) {
         conn->flags |= CONN_EOF;
-        if (len < 0) {
-            conn_close(conn, false);
+        if (len < 0 || blocked_cancel(conn, WAIT_GONE)) {
+            conn_close(conn, false); /* who waits for data does not wait for nobody */
         } else {
             conn_drain(conn); /* closes when nothing is left to answer */
         }
@@ -175,7 +178,9 @@ void conn_received(struct io_sock *sock, struct io_buf *buf, int len)
 void conn_make_ready(struct conn *conn)
 {
     struct shard *s = conn->shard;
-    if ((conn->flags & (CONN_READY | CONN_CLOSING)) || conn_query_bytes(conn) == 0) {
+    bool begun = conn->flags & CONN_EXEC; /* a transaction, to be finished whatever happens */
+    bool input = !(conn->flags & CONN_CLOSING) && conn_query_bytes(conn) > 0;
+    if ((conn->flags & CONN_READY) || !(begun || input)) {
         return;
     }
     conn->flags |= CONN_READY;
@@ -461,7 +466,7 @@ void conn_close(struct conn *conn, bool after_reply)
         return;
     }
     conn->flags |= CONN_CLOSING;
-    if (conn->flags & CONN_READY) {
+    if ((conn->flags & CONN_READY) && !(conn->flags & CONN_EXEC)) {
         ready_remove(conn);
     }
     if (conn->flags & CONN_FLUSH) {
@@ -470,11 +475,13 @@ void conn_close(struct conn *conn, bool after_reply)
     if (conn->flags & CONN_PAUSE_WAIT) {
         pause_end(conn);
     }
+    blocked_cancel(conn, WAIT_GONE);
     monitor_stop(conn);
     tracking_stop(conn);
     if (conn->flags & CONN_TRACKING_TARGET) {
         tracking_target_gone(s, conn->id);
     }
+    watch_end(conn);
     atomic_fetch_sub_explicit(&s->server->clients, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&s->server->shard_clients[s->id], 1, memory_order_relaxed);
     list_remove(s, conn);
@@ -491,11 +498,13 @@ void conn_closed(struct io_sock *sock)
 /* Frees a closing connection when neither the kernel nor a shard refers to it. */
 static void conn_release(struct conn *conn)
 {
-    if (!(conn->flags & CONN_SOCK_CLOSED) || conn->in_flight > 0 || !subscribe_end(conn)) {
+    if (!(conn->flags & CONN_SOCK_CLOSED) || (conn->flags & CONN_EXEC) || conn->in_flight > 0 ||
+        !subscribe_end(conn)) {
         return;
     }
     conn->shard->conns_alive--;
     input_drop(conn);
+    multi_free(conn);
     reply_clear(&conn->out);
     push_drop_held(conn);
     if (conn->partial != NULL) {
@@ -523,7 +532,8 @@ enum client_class conn_class(const struct conn *conn)
 
 size_t conn_memory(const struct conn *conn)
 {
-    size_t bytes = sizeof *conn + reply_memory(&conn->out) + subscribe_memory(conn);
+    size_t bytes = sizeof *conn + reply_memory(&conn->out) + subscribe_memory(conn) +
+                   multi_memory(conn);
     if (conn->in_own != NULL) {
         bytes += sizeof *conn->in_own + conn->in_own->cap;
     }

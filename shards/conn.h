@@ -23,6 +23,8 @@ struct op;
 struct run;
 struct subscriber;
 struct held_push;
+struct multi;
+struct watch;
 
 enum conn_flag {
     CONN_CLOSING = 1 << 0,
@@ -31,7 +33,7 @@ enum conn_flag {
     CONN_MONITOR = 1 << 3,
     CONN_NO_EVICT = 1 << 4,
     CONN_NO_TOUCH = 1 << 5,
-    CONN_STALLED = 1 << 6,   /* a barrier command waits or runs: nothing more is parsed */
+    CONN_STALLED = 1 << 6,   /* a barrier or blocking command waits or runs: nothing more is parsed */
     CONN_READY = 1 << 7,     /* in the shard's list of connections with input */
     CONN_FLUSH = 1 << 8,     /* in the shard's list of connections with output */
     CONN_PAUSED = 1 << 9,    /* reading is stopped: too much is in flight */
@@ -39,7 +41,10 @@ enum conn_flag {
     CONN_SOCK_CLOSED = 1 << 11,
     CONN_PAUSE_WAIT = 1 << 12, /* CLIENT PAUSE holds its next command */
     CONN_BARRIER_LISTED = 1 << 13,
-    CONN_TRACKING_TARGET = 1 << 20, /* others redirect their invalidations here */
+    CONN_TRACKING_TARGET = 1 << 17, /* others redirect their invalidations here */
+    CONN_MULTI = 1 << 14,    /* between MULTI and the end of EXEC: conn->multi is there */
+    CONN_EXEC = 1 << 15,     /* EXEC has begun and part of its transaction is not sent yet */
+    CONN_RETRY = 1 << 16,    /* in the shard's list of connections with a command to route anew */
 };
 
 enum { CONN_HOLD_NS = 200000 }; /* output waits at most this long for the rest of its pipeline */
@@ -51,7 +56,7 @@ struct conn {
     struct shard *shard;
     struct conn *next, *prev; /* all connections of the shard, newest last */
     struct lookup_node by_id; /* in the shard's conn_ids, as long as it is in that list */
-    struct conn *ready_next, *flush_next, *barrier_next;
+    struct conn *ready_next, *flush_next, *barrier_next, *retry_next;
     uint64_t id;
     uint32_t flags;
 
@@ -84,6 +89,10 @@ struct conn {
     uint64_t drained;        /* ops that have left it */
     struct held_push *held; /* messages that wait for one of them (push.h I3) */
     struct subscriber *subscriber;      /* what it is subscribed to; NULL: never was (subscribe.h) */
+    uint32_t barrier_ops;    /* of them: barrier commands; CONN_STALLED while there are any */
+
+    struct multi *multi;     /* multi.h: CONN_MULTI */
+    struct watch *watch;     /* watch.h: NULL unless keys are watched */
 
     /* output */
     struct reply out;

@@ -1,9 +1,11 @@
 /* exec.c - one pass over what has arrived and what waits (see exec.h). */
 #include "shards/exec.h"
+#include "shards/blocked.h"
 #include "shards/latency.h"
 #include "shards/monitor.h"
 #include "shards/push.h"
 #include "shards/tracking.h"
+#include "shards/watch.h"
 #include <assert.h>
 
 enum { PREFETCH_OPS = 32 };
@@ -19,9 +21,11 @@ void exec_free(struct exec *x)
     mem_free(x);
 }
 
-bool exec_must_not_sleep(const struct exec *x)
+bool exec_must_not_sleep(const struct shard *s)
 {
-    return x->waits_for_horizon || x->done.first != NULL || x->local.first != NULL;
+    const struct exec *x = s->exec;
+    return x->waits_for_horizon || x->done.first != NULL || x->local.first != NULL ||
+           x->returning || blocked_ready(s);
 }
 
 bool exec_may_touch(void *shard, uint16_t slot)
@@ -73,6 +77,52 @@ static bool conflicts(const struct exec *x, const struct op *op)
     return false;
 }
 
+/* A transaction in a free run begins only when all of it can run (multi.h I2). */
+static bool transaction_conflicts(const struct exec *x, const struct op *op)
+{
+    for (; op != NULL; op = op->run_next) {
+        if (conflicts(x, op)) {
+            return true;
+        }
+        if (!(op->flags & OP_MORE)) {
+            break;
+        }
+    }
+    return false;
+}
+
+static bool run_concerns(const struct run *run, uint16_t slot)
+{
+    for (const struct op *op = run->at; op != NULL; op = op->run_next) {
+        if (op->flags & OP_WHOLE) {
+            return true;
+        }
+        for (uint32_t i = 0; i < op->nkeys; i++) {
+            if (op->keys[i].slot == slot) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+bool exec_slot_busy(const struct shard *s, uint16_t slot, bool in_pass)
+{
+    const struct exec *x = s->exec;
+    if (x->held_all || x->held[slot] != 0) {
+        return true;
+    }
+    if (in_pass) {
+        return x->marked && (x->marked_all || x->mark[slot] == x->pass); /* I2 */
+    }
+    for (const struct run *run = x->waiting; run != NULL; run = run->next) {
+        if (run_concerns(run, slot)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* --- running -------------------------------------------------------------------------------- */
 
 /* While the op still is the one that runs: what it causes is told to its own connection later. */
@@ -90,15 +140,15 @@ static uint32_t call_flags(const struct shard *s, const struct op *op)
     const struct lend *lend = op->flags & OP_PART ? op->group->lend : NULL;
     bool whole = lend != NULL ? lend->whole : s->server->shard_count == 1;
     return ((op->flags & OP_PART) && lend == NULL ? CALL_PART : 0) |
-           (op->flags & OP_NO_TOUCH ? CALL_NO_TOUCH : 0) | (whole ? CALL_WHOLE : 0);
+           (op->flags & OP_NO_TOUCH ? CALL_NO_TOUCH : 0) | (whole ? CALL_WHOLE : 0) |
+           (op->flags & OP_MULTI ? CALL_IN_MULTI | CALL_DENY_BLOCKING : 0);
 }
 
-void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace *const *views)
+static struct call make_call(struct shard *s, struct op *op, struct reply *out)
 {
-    struct call c = {
+    return (struct call){
         .command = op->command,
         .ks = s->keyspace,
-        .views = views,
         .argv = op->argv,
         .keys = op->keys,
         .argc = op->argc,
@@ -116,6 +166,11 @@ void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace 
         .extra = op->extra,
         .host = s,
     };
+}
+
+static void run_call(struct shard *s, struct op *op, struct call *c)
+{
+    struct reply *out = c->out;
     struct op *outer = s->executing;
     s->executing = op;
     size_t bytes = out->total_bytes;
@@ -124,22 +179,41 @@ void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace 
     out->muted = op->flags & OP_MUTED;
     atomic_store_explicit(&s->running, op->command, memory_order_relaxed);
     uint64_t start = clock_ticks();
-    op->command->run(&c);
-    op->ticks = clock_ticks() - start;
+    op->command->run(c);
+    op->ticks += clock_ticks() - start;
     if (s->interests > 0 || (op->flags & OP_TRACK)) {
         track(s, op);
     }
     s->executing = outer;
     out->muted = false;
     op->reply_bytes = out->total_bytes - bytes;
-    op->weight = c.weight;
-    op->marks = c.marks;
-    op->marks_count = c.marks_count;
     if (out->errors != errors) {
         op->outcome |= OP_FAILED;
         stats_error(s, out->error_code);
     }
+}
+
+void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace *const *views)
+{
+    struct call c = make_call(s, op, out);
+    c.views = views;
+    c.wait = op->wait != NULL ? &op->wait->wait->asked : NULL;
+    run_call(s, op, &c);
+    op->weight = c.weight;
+    op->marks = c.marks;
+    op->marks_count = c.marks_count;
     counter_add(&s->stats.executed, 1);
+}
+
+void exec_again(struct shard *s, struct op *op, const struct key *keys, uint32_t nkeys,
+                struct call_wait *wait)
+{
+    struct call c = make_call(s, op, &op->run->reply);
+    c.keys = keys;
+    c.nkeys = nkeys;
+    c.flags |= CALL_SERVING;
+    c.wait = wait;
+    run_call(s, op, &c);
 }
 
 /* --- lending -------------------------------------------------------------------------------- */
@@ -244,6 +318,9 @@ static void lend_run(struct shard *s, struct run *run, struct op *op)
     op->keys = own_keys;
     op->nkeys = own_nkeys;
     pushes_flush(s); /* notify.h I1 */
+    if (op->wait != NULL) {
+        blocked_begin(op->wait->wait);
+    }
     for (uint32_t i = 0; i < lend->nparts; i++) {
         struct lend_part *part = &lend->parts[i];
         if (part->op != op) {
@@ -280,11 +357,13 @@ static void lend_released(struct shard *s, struct lend_part *part)
     } else {
         view_settle(s, part);
     }
-    touched_replay(&part->touched, s);
+    touched_replay(&part->touched, s); /* served before the pass */
     tracking_turn(s);
     slots_let_go(s->exec, op);
     op->outcome &= ~(uint32_t)OP_HELD;
-    op->run->at = op->run_next;
+    if (op->wait == NULL || !blocked_tried(s, op->wait)) {
+        op->run->at = op->run_next;
+    }
 }
 
 /* False while the command still waits for others. */
@@ -368,48 +447,108 @@ static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
     prefetch_members(s->keyspace, ahead, n);
 }
 
-/* True when the whole run is done. */
-static bool run_proceed(struct shard *s, struct run *run)
+/* None of its commands happens here. Returns the last. */
+static struct op *transaction_skip(struct op *op)
+{
+    while (op->flags & OP_MORE) {
+        op = op->run_next;
+        op->outcome |= OP_SKIPPED;
+    }
+    return op;
+}
+
+/* Whether what an op has changed may be seen: at the end of a transaction, not inside of it. */
+static bool ends_unit(const struct op *op)
+{
+    return !(op->flags & OP_MORE);
+}
+
+enum run_state { RUN_LEFT, RUN_PARKED, RUN_FINISHED };
+
+/* One command that is on this shard alone. False: it waits for data, and its run is parked. */
+static bool run_op(struct shard *s, struct run *run, struct op *op)
+{
+    if ((run->flags & RUN_DIRECT) && s->pushes->count > 0) {
+        pushes_flush(s); /* push.h I2: its reply goes out at once */
+    }
+    exec_op(s, op, run->flags & RUN_DIRECT ? &run->conn->out : &run->reply, NULL);
+    if (__builtin_expect(op->wait == NULL, 1)) {
+        return true;
+    }
+    blocked_begin(op->wait->wait);
+    if (!blocked_tried(s, op->wait)) {
+        return true;
+    }
+    if (run->flags & RUN_DIRECT) { /* the reply comes later, in the run; its home is here */
+        run->flags &= ~(uint32_t)RUN_DIRECT;
+    }
+    return false;
+}
+
+static enum run_state run_park(struct run *run)
+{
+    struct op *op = run->at;
+    assert(op->run_next == NULL); /* the last of its connection */
+    op->wait->parked = true;
+    return RUN_PARKED;
+}
+
+static enum run_state run_proceed(struct shard *s, struct run *run)
 {
     struct exec *x = s->exec;
+    if (run->at != NULL && (run->at->outcome & OP_WAITS)) {
+        return run_park(run);
+    }
     if (run->stamp > x->now) {
         x->waits_for_horizon = true;
-        return false; /* I3 */
+        return RUN_LEFT; /* I3 */
     }
     if (!(run->flags & RUN_FREE) && run->stamp >= x->horizon) {
         x->waits_for_horizon = true;
-        return false;
+        return RUN_LEFT;
     }
+    bool inside = false; /* a free run: within a transaction that has begun */
     while (run->at != NULL) {
         struct op *op = run->at;
-        if ((x->marked || x->holds > 0) && conflicts(x, op)) {
-            return false;
+        if ((x->marked || x->holds > 0) && !inside &&
+            (run->flags & RUN_FREE ? transaction_conflicts(x, op) : conflicts(x, op))) {
+            return RUN_LEFT;
         }
+        inside = (run->flags & RUN_FREE) && (op->flags & OP_MORE);
         if (x->prefetched == 0) {
             prefetch_ahead(s, run, op);
         }
         x->prefetched--;
-        if (op->group != NULL && op->group->lend != NULL) {
+        if (op->flags & OP_CHECK) {
+            if (!watch_decide(s, op)) {
+                return RUN_LEFT;
+            }
+            op = op->outcome & OP_SKIPPED ? transaction_skip(op) : op;
+        } else if (op->group != NULL && op->group->lend != NULL) {
             if (!run_lend_op(s, run, op)) {
-                return false;
+                return RUN_LEFT;
             }
-        } else {
-            if ((run->flags & RUN_DIRECT) && s->pushes->count > 0) {
-                pushes_flush(s); /* push.h I2: its reply goes out at once */
+            if (op->wait != NULL && blocked_tried(s, op->wait)) {
+                return run_park(run);
             }
-            exec_op(s, op, run->flags & RUN_DIRECT ? &run->conn->out : &run->reply, NULL);
+        } else if (!run_op(s, run, op)) {
+            return run_park(run);
         }
         run->at = op->run_next;
+        if (blocked_ready(s) && ends_unit(op)) {
+            blocked_serve(s, true);
+        }
     }
-    return true;
+    return RUN_FINISHED;
 }
 
-static void run_finished(struct shard *s, struct run *run)
+void exec_return(struct shard *s, struct run *run)
 {
     if (run->home == s->id) {
         chain_append(&s->exec->done, run);
     } else {
         chain_append(&s->returns[run->home], run);
+        s->exec->returning = true;
         counter_add(&s->stats.remote, 1);
     }
 }
@@ -424,13 +563,19 @@ static void pass(struct shard *s)
     struct run **link = &x->waiting;
     while (*link != NULL) {
         struct run *run = *link;
-        if (run_proceed(s, run)) {
+        switch (run_proceed(s, run)) {
+        case RUN_FINISHED:
             *link = run->next;
-            run_finished(s, run);
-        } else {
+            exec_return(s, run);
+            break;
+        case RUN_PARKED:
+            *link = run->next;
+            break;
+        case RUN_LEFT:
             mark_waiting(x, run); /* I2 */
             counter_add(&s->stats.waited, 1);
             link = &run->next;
+            break;
         }
     }
 }
@@ -505,6 +650,13 @@ static void take(struct shard *s)
         case MESSAGE_PUSHES:
             pushes_arrived(s, (struct delivery *)m);
             break;
+        case MESSAGE_DECIDED:
+            watch_decided(m);
+            break;
+        case MESSAGE_CANCEL:
+            blocked_cancelled(
+                s, (struct wait_part *)((char *)m - offsetof(struct wait_part, cancel)));
+            break;
         case MESSAGE_NOTE:
             note_run(s, m);
             break;
@@ -546,13 +698,14 @@ static void send_returns(struct shard *s)
             *chain = (struct chain){NULL, NULL};
         }
     }
+    s->exec->returning = false;
 }
 
 bool exec_turn(struct shard *s)
 {
     struct exec *x = s->exec;
     if (x->waiting == NULL && x->local.first == NULL && s->monitor_lines == NULL &&
-        mailbox_empty(&s->mailbox)) {
+        mailbox_empty(&s->mailbox) && !x->returning && !blocked_ready(s)) {
         return false;
     }
     if (s->server->shard_count == 1) {
@@ -570,14 +723,17 @@ bool exec_turn(struct shard *s)
         x->local = (struct chain){NULL, NULL};
     }
     merge_chains(x);
+    if (blocked_ready(s)) {
+        blocked_serve(s, false);
+    }
     if (x->waiting != NULL) {
         pass(s);
-        pushes_flush(s); /* push.h I2: before what was executed after them goes back */
-        if (s->server->shard_count > 1) {
-            send_returns(s);
-        }
     } else {
         x->waits_for_horizon = false;
+    }
+    pushes_flush(s); /* push.h I2: before what was executed after them goes back */
+    if (x->returning) {
+        send_returns(s);
     }
     return true;
 }

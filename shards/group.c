@@ -1,15 +1,16 @@
 /* group.c - building groups and combining their replies (see group.h). */
 #include "shards/group.h"
 #include "core/num.h"
+#include "shards/blocked.h"
 #include "shards/route.h"
 #include <assert.h>
 #include <stdlib.h>
 
 /* --- building -------------------------------------------------------------------------------- */
 
-static struct group *group_new(struct shard *s, struct conn *conn, const struct command *cmd,
-                               const struct slice *argv, uint32_t argc, struct run *memory,
-                               uint32_t nparts)
+struct group *group_new(struct shard *s, struct conn *conn, const struct command *cmd,
+                        const struct slice *argv, uint32_t argc, struct run *memory,
+                        uint32_t nparts)
 {
     struct op *head = route_op_new(s, memory, conn, cmd, route_copy_argv(s, memory, argv, argc), argc);
     struct group *group = run_alloc(&s->run_pool, memory, sizeof *group);
@@ -109,6 +110,9 @@ void group_by_keys(struct shard *s, struct conn *conn, const struct command *cmd
     head->nkeys = nkeys;
     if (cmd->apart == APART_LEND) {
         lend_new(s, group, memory, runner);
+    }
+    if (r->waits) {
+        blocked_prepare(s, head, r->again);
     }
     route_conn_append(conn, head);
 }
@@ -258,8 +262,9 @@ void group_reply(struct group *group, struct reply *out)
         head->ticks = ticks > head->ticks ? ticks : head->ticks;
     }
     if (group->lend != NULL) {
-        take_reply(group->lend->runner_op, out);
-        head->outcome |= group->lend->runner_op->outcome & OP_FAILED;
+        struct op *answer = blocked_answer(head, group->lend->runner_op);
+        take_reply(answer, out);
+        head->outcome |= answer->outcome & OP_FAILED;
     } else if (reply_of_failed(group, out)) {
         head->outcome |= OP_FAILED;
     } else {

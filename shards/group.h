@@ -14,6 +14,10 @@
 
 #include "shards/shard.h"
 
+/* A head with room for so many parts, in the memory of a run; not yet in the connection's order. */
+struct group *group_new(struct shard *s, struct conn *conn, const struct command *cmd,
+                        const struct slice *argv, uint32_t argc, struct run *memory,
+                        uint32_t nparts);
 void group_by_keys(struct shard *s, struct conn *conn, const struct command *cmd,
                    const struct slice *argv, uint32_t argc, const struct key *keys,
                    uint32_t nkeys);

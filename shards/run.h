@@ -32,6 +32,7 @@ struct conn;
 struct group;
 struct shard;
 struct subscription;
+struct wait_part;
 
 /* A private input buffer of a connection, shared with the runs whose arguments lie in it. Home. */
 struct inbuf {
@@ -51,8 +52,14 @@ enum op_flag {
     OP_DONE = 1 << 7,    /* home: barrier or home command answered */
     OP_NO_TOUCH = 1 << 8,
     OP_STARTED = 1 << 9, /* home: barrier command running (broadcast) */
-    OP_TRACK = 1 << 20,  /* what it reads is remembered for its connection (tracking.h) */
-    OP_TRACK_BCAST = 1 << 21, /* … whose prefixes are known: only that it has read */
+    OP_MULTI = 1 << 10,  /* of a transaction (multi.h) */
+    OP_MORE = 1 << 11,   /* … and not its last op in this run: nothing may come in between */
+    OP_CHECK = 1 << 12,  /* of EXEC: decides about the transaction by the watched keys (watch.h) */
+    OP_SKIPPED = 1 << 13, /* outcome: a watched key has changed, the transaction does not happen */
+    OP_WAITS = 1 << 14,  /* for data (blocked.h): stands in queues (executing shard) */
+    OP_ANEW = 1 << 15,   /* home: routed anew, another op answers */
+    OP_TRACK = 1 << 16,  /* what it reads is remembered for its connection (tracking.h) */
+    OP_TRACK_BCAST = 1 << 17, /* … whose prefixes are known: only that it has read */
 };
 
 struct op {
@@ -63,13 +70,14 @@ struct op {
     const struct slice *argv;
     struct key *keys;
     struct group *group;   /* of a head or part, else NULL */
+    struct wait_part *wait; /* of a command that may have to wait for data (blocked.h), else NULL */
     void *extra;           /* what the command needs beyond argv: struct call's extra */
     uint32_t argc, nkeys;
     uint32_t flags;
     uint16_t db;
     uint8_t resp;
     /* written by the executing shard; the home looks at flags above meanwhile, so these are apart */
-    uint32_t outcome;      /* OP_FAILED, OP_HELD */
+    uint32_t outcome;      /* OP_FAILED, OP_HELD, OP_SKIPPED, OP_WAITS */
     size_t reply_bytes;
     uint64_t ticks;        /* CPU ticks it took */
     uint64_t number;       /* home: of its connection's commands, this is the number-th answered */

@@ -9,11 +9,13 @@
  */
 #include "shards/shard.h"
 #include "core/slab.h"
+#include "shards/blocked.h"
 #include "shards/crash.h"
 #include "shards/exec.h"
 #include "shards/info.h"
 #include "shards/latency.h"
 #include "shards/listener.h"
+#include "shards/multi.h"
 #include "shards/notify.h"
 #include "shards/pubsub.h"
 #include "shards/route.h"
@@ -214,7 +216,7 @@ static void wait_turn(struct shard *s, bool busy)
 {
     if (busy) {
         io_turn(s->io, 0);
-        if (exec_must_not_sleep(s->exec)) {
+        if (exec_must_not_sleep(s)) {
             sched_yield(); /* the owner of the open phase may need this core */
         }
         return;
@@ -251,7 +253,7 @@ static void follow_pause(struct shard *s)
 static bool turn(struct shard *s, bool more)
 {
     bool busy = more || s->ready != NULL || s->barriers != NULL || s->monitor_lines != NULL ||
-                exec_must_not_sleep(s->exec);
+                s->retries != NULL || exec_must_not_sleep(s);
     wait_turn(s, busy);
     read_clocks(s);
     follow_pause(s);
@@ -314,8 +316,10 @@ static void give_back(struct shard *s)
     keyspace_destroy(s->keyspace);
     tracking_shard_free(s->tracking);
     exec_free(s->exec);
+    blocked_free(s->blocked);
     route_free(s->route);
     run_pool_free(&s->run_pool);
+    multi_pool_free(s);
     mem_free(s->outbox);
     mem_free(s->returns);
     slowlog_free(s->slowlog);
@@ -323,6 +327,7 @@ static void give_back(struct shard *s)
     lookup_free(&s->conn_ids);
     pubsub_free(s->pubsub);
     push_box_free(s->pushes, s->server->shard_count);
+    lookup_free(&s->watched);
     reply_pool_drain();
 #endif
     (void)s;
@@ -382,6 +387,7 @@ static bool start(struct shard *s)
     s->pubsub = pubsub_new();
     s->pushes = push_box_new(server->shard_count);
     s->exec = exec_new();
+    s->blocked = blocked_new();
     s->route = route_new(server->shard_count);
     s->outbox = mem_alloc_zero(server->shard_count * sizeof *s->outbox);
     s->returns = mem_alloc_zero(server->shard_count * sizeof *s->returns);

@@ -22,10 +22,12 @@
 
 struct exec;   /* messages waiting and running (exec.h) */
 struct route;  /* taking in commands (route.h) */
+struct blocked; /* who waits for data (blocked.h) */
 struct slowlog;
 struct latency;
 struct pubsub;    /* subscribers of the channels that it owns (pubsub.h) */
 struct push_box;  /* messages on their way out (push.h) */
+struct multi;
 
 /* Runs for one shard, in order, being collected. */
 struct chain {
@@ -48,7 +50,10 @@ struct shard {
     const struct config *config;   /* in force on this shard */
     struct exec *exec;
     struct route *route;
+    struct blocked *blocked;
     struct run_pool run_pool;
+    struct multi *multi_pool;      /* multi.h: memory of ended transactions */
+    uint32_t multi_pool_count;
     struct chain *outbox;          /* by shard: runs taken in during this phase */
     struct chain *returns;         /* by home: runs executed during this turn */
     struct slowlog *slowlog;       /* slowlog.h: entries of connections at home here */
@@ -65,8 +70,10 @@ struct shard {
     uint32_t monitors_cap;
     struct monitor_line *monitor_lines; /* not shown yet, in their order */
     struct conn *barriers;           /* connections whose barrier command may run */
+    struct conn *retries;            /* connections whose blocking command is to be routed anew */
     struct op *executing;          /* the op that runs now, NULL: none (exec_op) */
     struct tracking_shard *tracking; /* tracking.h */
+    struct lookup watched;         /* watch.h: keys of this shard that transactions watch */
     uint32_t interests;            /* who waits for changes of keys here (touch.h) */
     struct op *barrier_op;         /* the barrier command running now (broadcast.c) */
     bool broadcasting;             /* it has begun a broadcast */

@@ -20,7 +20,7 @@
 
 struct shard;
 
-enum touch_kind { TOUCH_KEY, TOUCH_FLUSH, TOUCH_SWAP };
+enum touch_kind { TOUCH_KEY, TOUCH_READY, TOUCH_FLUSH, TOUCH_SWAP };
 
 /* What a borrower changed in a part's slots, oldest first. The borrower writes, then the owner. */
 struct touched_note;
@@ -38,6 +38,8 @@ void touched_replay(struct touched *t, struct shard *owner);
 /* Owner's thread: tells all who wait. client is the id of the connection whose command it was, 0
  * when it was nobody's (expiry). */
 void touch_key(struct shard *s, int db, const struct key *k, uint64_t client);
+/* Only those who are blocked on it. */
+void touch_ready(struct shard *s, int db, const struct key *k);
 /* A database (-1: all) is about to be emptied. */
 void touch_flush(struct shard *s, int db, uint64_t client);
 void touch_swap(struct shard *s, int a, int b, uint64_t client);
