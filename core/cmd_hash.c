@@ -24,10 +24,8 @@ static void store(struct call *c, struct hash_open *o)
     }
     if (!o->e) {
         o->e = key_set_object(c, k, NULL, TYPE_HASH, o->value.encoding, o->value.object, false);
-    } else if (o->e->encoding != o->value.encoding) {
-        key_convert(c, k, o->e, o->value.encoding, o->value.object);
     } else {
-        entry_set_object(o->e, o->value.object);
+        key_convert(c, k, o->e, o->value.encoding, o->value.object);
     }
     if (hash_value_count(&o->value) == 0) {
         key_delete(c, k, o->e);
@@ -37,16 +35,8 @@ static void store(struct call *c, struct hash_open *o)
 
 static __attribute__((noinline)) void purge(struct call *c, struct hash_open *o)
 {
-    const struct key *k = &c->keys[0];
-    const size_t gone = hash_value_purge(&o->value, c->now_ms, HASH_PURGE_FIELDS);
-    store(c, o);
-    if (gone > 0) {
-        key_modified(c, k, 0);
-        key_event(c, EVENT_HASH, "hexpired", k);
-    }
-    if (!o->e) {
-        key_event(c, EVENT_GENERIC, "del", k);
-    }
+    o->e = key_purge_fields(c, &c->keys[0], o->e, HASH_PURGE_FIELDS);
+    o->value = o->e ? hash_value_of(o->e) : (struct hash_value){.encoding = ENC_LISTPACK};
 }
 
 bool hash__open_write(struct call *c, struct hash_open *o)

@@ -141,6 +141,7 @@ static const char *const tips_order[] = {"nondeterministic_output_order", NULL};
 const struct command hash_commands[] = {
     {
         HASH_ROW("hdel", hash__hdel, -3, CMD_WRITE | CMD_FAST, KEY_RW | KEY_DELETE, "2.0.0"),
+        .member = 2,
         .summary = "Deletes fields of a hash; the key goes with the last of them.",
         .complexity = O_FIELDS,
         .history = history_hdel,
@@ -148,6 +149,7 @@ const struct command hash_commands[] = {
     },
     {
         HASH_ROW("hexists", hash__hexists, 3, READS, KEY_RO, "2.0.0"),
+        .member = 2,
         .summary = "Tells whether a field is in a hash.",
         .complexity = "O(1)",
         .args = args_key_field,
@@ -172,6 +174,7 @@ const struct command hash_commands[] = {
     },
     {
         HASH_ROW("hget", hash__hget, 3, READS, KEY_RO | KEY_ACCESS, "2.0.0"),
+        .member = 2,
         .summary = "Replies the value of a field of a hash.",
         .complexity = "O(1)",
         .args = args_key_field,
@@ -199,6 +202,7 @@ const struct command hash_commands[] = {
     },
     {
         HASH_ROW("hincrby", hash__hincrby, 4, WRITES, KEY_RW | KEY_ACCESS | KEY_UPDATE, "2.0.0"),
+        .member = 2,
         .summary = "Adds a number to the integer in a field; an absent field counts as 0.",
         .complexity = "O(1)",
         .args = args_hincrby,
@@ -206,6 +210,7 @@ const struct command hash_commands[] = {
     {
         HASH_ROW("hincrbyfloat", hash__hincrbyfloat, 4, WRITES, KEY_RW | KEY_ACCESS | KEY_UPDATE,
                  "2.6.0"),
+        .member = 2,
         .summary = "Adds a floating point number to that in a field; an absent one counts as 0.",
         .complexity = "O(1)",
         .args = args_hincrbyfloat,
@@ -225,12 +230,14 @@ const struct command hash_commands[] = {
     },
     {
         HASH_ROW("hmget", hash__hmget, -3, READS, KEY_RO | KEY_ACCESS, "2.0.0"),
+        .member = 2,
         .summary = "Replies the values of several fields of a hash.",
         .complexity = O_FIELDS,
         .args = args_key_fields,
     },
     {
         HASH_ROW("hmset", hash__hmset, -4, WRITES, KEY_RW | KEY_UPDATE, "2.0.0"),
+        .member = 2,
         .summary = "Sets several fields of a hash.",
         .complexity = O_FIELDS,
         .deprecated_since = "4.0.0",
@@ -285,6 +292,7 @@ const struct command hash_commands[] = {
     },
     {
         HASH_ROW("hset", hash__hset, -4, WRITES, KEY_RW | KEY_UPDATE, "2.0.0"),
+        .member = 2,
         .summary = "Sets fields of a hash; creates the key if it is absent.",
         .complexity = O_FIELDS,
         .history = history_hset,
@@ -298,12 +306,14 @@ const struct command hash_commands[] = {
     },
     {
         HASH_ROW("hsetnx", hash__hsetnx, 4, WRITES, KEY_RW | KEY_INSERT, "2.0.0"),
+        .member = 2,
         .summary = "Sets a field of a hash if it is absent.",
         .complexity = "O(1)",
         .args = args_hsetnx,
     },
     {
         HASH_ROW("hstrlen", hash__hstrlen, 3, READS, KEY_RO, "3.2.0"),
+        .member = 2,
         .summary = "Replies the length of a field's value in bytes.",
         .complexity = "O(1)",
         .args = args_key_field,

@@ -158,6 +158,15 @@ static void pop_array(struct call *c, struct open_list *o, enum list_end end, ui
     popped(c, o, end, n);
 }
 
+/* Replies the element at an end and deletes it. */
+static void pop_one(struct call *c, struct open_list *o, enum list_end end)
+{
+    const uint64_t index = end == LIST_HEAD ? 0 : list_count(o->v) - 1;
+    reply_elements(c, o->v, index, 1, false);
+    list_delete(&o->v, &o->rules, index, 1);
+    popped(c, o, end, 1);
+}
+
 static void pop(struct call *c, enum list_end end)
 {
     int64_t n = 0;
@@ -179,10 +188,7 @@ static void pop(struct call *c, enum list_end end)
     } else if (!o.e) {
         reply_null(c->out);
     } else if (!with_count) {
-        const uint64_t index = end == LIST_HEAD ? 0 : list_count(o.v) - 1;
-        reply_elements(c, o.v, index, 1, false);
-        list_delete(&o.v, &o.rules, index, 1);
-        popped(c, &o, end, 1);
+        pop_one(c, &o, end);
     } else if (n == 0) {
         reply_array(c->out, 0);
     } else {
@@ -219,22 +225,24 @@ struct mpop_options {
     int64_t count;
 };
 
-static bool parse_mpop(struct call *c, struct mpop_options *o)
+/* numkeys key … LEFT|RIGHT [COUNT count], from argv[at] on. */
+static bool parse_mpop(struct call *c, uint32_t at, struct mpop_options *o)
 {
     int64_t keys;
-    if (!call_arg_range(c, 1, 1, INT64_MAX, &keys, "ERR numkeys should be greater than 0")) {
+    if (!call_arg_range(c, at, 1, INT64_MAX, &keys, "ERR numkeys should be greater than 0")) {
         return false;
     }
-    if (keys >= (int64_t)c->argc - 2) {
+    if (keys >= (int64_t)c->argc - at - 1) {
         call_error_syntax(c);
         return false;
     }
     o->keys = (uint32_t)keys;
     o->count = -1;
-    if (!parse_end(c, c->argv[2 + o->keys], &o->end)) {
+    const uint32_t where = at + 1 + o->keys;
+    if (!parse_end(c, c->argv[where], &o->end)) {
         return false;
     }
-    for (uint32_t i = 3 + o->keys; i < c->argc; i += 2) {
+    for (uint32_t i = where + 1; i < c->argc; i += 2) {
         if (o->count != -1 || !slice_is(c->argv[i], "count") || i + 1 == c->argc) {
             call_error_syntax(c);
             return false;
@@ -248,32 +256,93 @@ static bool parse_mpop(struct call *c, struct mpop_options *o)
     return true;
 }
 
+/* Takes from the first key that has a list: count elements, or (-1) one that is not replied in an
+ * array of its own. False: no key has one. */
+static bool pop_first(struct call *c, enum list_end end, int64_t count)
+{
+    for (uint32_t i = 0; i < c->nkeys; i++) {
+        struct open_list o;
+        if (!open_list(c, &c->keys[i], &o)) {
+            return true;
+        }
+        if (!o.e) {
+            continue;
+        }
+        if (!call_claim(c)) {
+            return true;
+        }
+        reply_array(c->out, 2);
+        reply_bulk(c->out, o.k->ptr, o.k->len);
+        if (count == -1) {
+            pop_one(c, &o, end);
+        } else {
+            pop_array(c, &o, end, (uint64_t)count);
+        }
+        return true;
+    }
+    return false;
+}
+
 void list__lmpop(struct call *c)
 {
     struct mpop_options options;
-    if (!parse_mpop(c, &options)) {
+    if (!parse_mpop(c, 1, &options)) {
         return;
     }
     if (c->nkeys != options.keys) { /* who found the keys counted otherwise */
         call_error_syntax(c);
         return;
     }
-    for (uint32_t i = 0; i < options.keys; i++) {
-        struct open_list o;
-        if (!open_list(c, &c->keys[i], &o)) {
-            return;
-        }
-        if (o.e) {
-            reply_array(c->out, 2);
-            reply_bulk(c->out, o.k->ptr, o.k->len);
-            pop_array(c, &o, options.end, (uint64_t)options.count);
-            return;
-        }
+    if (!pop_first(c, options.end, options.count)) {
+        reply_null_array(c->out);
     }
-    reply_null_array(c->out);
 }
 
-/* --- LMOVE, RPOPLPUSH --- */
+/* --- BLPOP, BRPOP, BLMPOP --- */
+
+static void pop_or_wait(struct call *c, enum list_end end, int64_t count, int64_t timeout_ms)
+{
+    if (pop_first(c, end, count)) {
+        return;
+    }
+    if (call_may_block(c)) {
+        call_block(c, WAIT_LIST, c->nkeys, timeout_ms, NULL);
+    } else {
+        reply_null_array(c->out);
+    }
+}
+
+void list__blpop(struct call *c)
+{
+    int64_t timeout_ms;
+    if (call_arg_timeout(c, c->argc - 1, &timeout_ms)) {
+        pop_or_wait(c, LIST_HEAD, -1, timeout_ms);
+    }
+}
+
+void list__brpop(struct call *c)
+{
+    int64_t timeout_ms;
+    if (call_arg_timeout(c, c->argc - 1, &timeout_ms)) {
+        pop_or_wait(c, LIST_TAIL, -1, timeout_ms);
+    }
+}
+
+void list__blmpop(struct call *c)
+{
+    struct mpop_options options;
+    int64_t timeout_ms;
+    if (!parse_mpop(c, 2, &options) || !call_arg_timeout(c, 1, &timeout_ms)) {
+        return;
+    }
+    if (c->nkeys != options.keys && !(c->flags & CALL_SERVING)) {
+        call_error_syntax(c);
+        return;
+    }
+    pop_or_wait(c, options.end, options.count, timeout_ms);
+}
+
+/* --- LMOVE, RPOPLPUSH, BLMOVE, BRPOPLPUSH --- */
 
 /* An element taken out of its list. */
 struct held_element {
@@ -315,21 +384,24 @@ static void drop_element(struct held_element *h)
     mem_free(h->copy);
 }
 
-static void move(struct call *c, enum list_end from, enum list_end to)
+/* False: the source is absent. */
+static bool move(struct call *c, enum list_end from, enum list_end to)
 {
     struct open_list source, other, *target = &other;
     if (!open_list(c, &c->keys[0], &source)) {
-        return;
+        return true;
     }
     if (!source.e) {
-        reply_null(c->out);
-        return;
+        return false;
+    }
+    if (!call_claim(c)) {
+        return true;
     }
     if (slice_equal(slice_of(c->keys[0].ptr, c->keys[0].len),
                     slice_of(c->keys[1].ptr, c->keys[1].len))) {
         target = &source;
     } else if (!open_list(c, &c->keys[1], target)) {
-        return;
+        return true;
     } else if (!target->e) {
         target->v = list_new();
     }
@@ -346,19 +418,55 @@ static void move(struct call *c, enum list_end from, enum list_end to)
     key_modified(c, target->k, 0);
     key_event(c, EVENT_LIST, to == LIST_HEAD ? "lpush" : "rpush", target->k);
     popped(c, &source, from, 1);
+    return true;
+}
+
+static void move_or_null(struct call *c, enum list_end from, enum list_end to)
+{
+    if (!move(c, from, to)) {
+        reply_null(c->out);
+    }
+}
+
+/* Waits for the source alone. */
+static void move_or_wait(struct call *c, enum list_end from, enum list_end to, int64_t timeout_ms)
+{
+    if (!call_may_block(c)) {
+        move_or_null(c, from, to);
+    } else if (!move(c, from, to)) {
+        call_block(c, WAIT_LIST, 1, timeout_ms, NULL);
+    }
 }
 
 void list__lmove(struct call *c)
 {
     enum list_end from, to;
     if (parse_end(c, c->argv[3], &from) && parse_end(c, c->argv[4], &to)) {
-        move(c, from, to);
+        move_or_null(c, from, to);
     }
 }
 
 void list__rpoplpush(struct call *c)
 {
-    move(c, LIST_TAIL, LIST_HEAD);
+    move_or_null(c, LIST_TAIL, LIST_HEAD);
+}
+
+void list__blmove(struct call *c)
+{
+    enum list_end from, to;
+    int64_t timeout_ms;
+    if (parse_end(c, c->argv[3], &from) && parse_end(c, c->argv[4], &to) &&
+        call_arg_timeout(c, 5, &timeout_ms)) {
+        move_or_wait(c, from, to, timeout_ms);
+    }
+}
+
+void list__brpoplpush(struct call *c)
+{
+    int64_t timeout_ms;
+    if (call_arg_timeout(c, 3, &timeout_ms)) {
+        move_or_wait(c, LIST_TAIL, LIST_HEAD, timeout_ms);
+    }
 }
 
 /* --- LLEN, LINDEX, LRANGE --- */
@@ -627,6 +735,14 @@ void list__lrem(struct call *c)
     reply_int(c->out, (int64_t)removed);
 }
 
+static void cut_away(struct call *c, struct open_list *o, uint64_t index, uint64_t n)
+{
+    struct list *cut = list_cut(&o->v, &o->rules, index, n);
+    if (cut) {
+        key_release(c, o->k, TYPE_LIST, ENC_QUICKLIST, cut);
+    }
+}
+
 void list__ltrim(struct call *c)
 {
     int64_t from, to;
@@ -646,8 +762,8 @@ void list__ltrim(struct call *c)
     if (!clip_range(from, to, count, &at, &n)) {
         at = count;
     }
-    list_delete(&o.v, &o.rules, at + n, count - at - n);
-    list_delete(&o.v, &o.rules, 0, at);
+    cut_away(c, &o, at + n, count - at - n);
+    cut_away(c, &o, 0, at);
     key_event(c, EVENT_LIST, "ltrim", o.k);
     close_shrunk(c, &o);
     key_modified(c, o.k, count - n);

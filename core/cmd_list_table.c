@@ -63,6 +63,31 @@ static const struct command_arg args_lmove[] = {
     ARG("whereto", ARG_ONEOF, .sub = args_end),
     END,
 };
+static const struct command_arg args_blmove[] = {
+    ARG("source", ARG_KEY),
+    ARG("destination", ARG_KEY, .key_spec = 1),
+    ARG("wherefrom", ARG_ONEOF, .sub = args_end),
+    ARG("whereto", ARG_ONEOF, .sub = args_end),
+    ARG("timeout", ARG_DOUBLE),
+    END,
+};
+static const struct command_arg args_brpoplpush[] = {
+    ARG("source", ARG_KEY),
+    ARG("destination", ARG_KEY, .key_spec = 1),
+    ARG("timeout", ARG_DOUBLE),
+    END,
+};
+static const struct command_arg args_blpop[] = {
+    ARG("key", ARG_KEY, .flags = ARG_MULTIPLE), ARG("timeout", ARG_DOUBLE), END,
+};
+static const struct command_arg args_blmpop[] = {
+    ARG("timeout", ARG_DOUBLE),
+    ARG("numkeys", ARG_INTEGER),
+    ARG("key", ARG_KEY, .flags = ARG_MULTIPLE),
+    ARG("where", ARG_ONEOF, .sub = args_end),
+    ARG("count", ARG_INTEGER, .token = "COUNT", .flags = ARG_OPTIONAL),
+    END,
+};
 static const struct command_arg args_rpoplpush[] = {
     ARG("source", ARG_KEY), ARG("destination", ARG_KEY, .key_spec = 1), END,
 };
@@ -78,6 +103,9 @@ static const struct command_arg args_lmpop[] = {
 
 static const struct command_change history_push[] = {
     CHANGE("2.4.0", "Several elements at once."), {.since = NULL},
+};
+static const struct command_change history_timeout[] = {
+    CHANGE("6.0.0", "Fractions of a second in `timeout`."), {.since = NULL},
 };
 static const struct command_change history_pushx[] = {
     CHANGE("4.0.0", "Several elements at once."), {.since = NULL},
@@ -98,6 +126,57 @@ static const struct command_change history_pop[] = {
 #define TAKES (KEY_RW | KEY_ACCESS | KEY_DELETE)
 
 const struct command list_commands[] = {
+    {
+        LIST_ROW("blmove", list__blmove, 6, WRITES | CMD_NOSCRIPT | CMD_BLOCKING),
+        FROM_TO,
+        .since = "6.2.0",
+        .summary = "Takes an element from an end of one list to an end of another (or the same) "
+                   "and replies it; waits while there is none.",
+        .complexity = "O(1)",
+        .args = args_blmove,
+    },
+    {
+        LIST_ROW("blmpop", list__blmpop, -5, CMD_WRITE | CMD_BLOCKING),
+        .keys = {{.flags = TAKES, .begin = KEY_BEGIN_INDEX, .index = 2, .find = KEY_FIND_KEYNUM,
+                  .keynum = 0, .first = 1, .step = 1}},
+        .since = "7.0.0",
+        .summary = "Takes elements from an end of the first list that is not empty; waits while "
+                   "all are.",
+        .complexity = "O(N+M) where N is the number of keys and M the number of elements replied",
+        .args = args_blmpop,
+    },
+    {
+        LIST_ROW("blpop", list__blpop, -3, CMD_WRITE | CMD_NOSCRIPT | CMD_BLOCKING),
+        .keys = {{.flags = TAKES, KEYS_AT(1, -2, 1)}},
+        .since = "2.0.0",
+        .summary = "Takes the first element of the first list that is not empty; waits while all "
+                   "are.",
+        .complexity = "O(N) where N is the number of keys",
+        .history = history_timeout,
+        .args = args_blpop,
+    },
+    {
+        LIST_ROW("brpop", list__brpop, -3, CMD_WRITE | CMD_NOSCRIPT | CMD_BLOCKING),
+        .keys = {{.flags = TAKES, KEYS_AT(1, -2, 1)}},
+        .since = "2.0.0",
+        .summary = "Takes the last element of the first list that is not empty; waits while all "
+                   "are.",
+        .complexity = "O(N) where N is the number of keys",
+        .history = history_timeout,
+        .args = args_blpop,
+    },
+    {
+        LIST_ROW("brpoplpush", list__brpoplpush, 4, WRITES | CMD_NOSCRIPT | CMD_BLOCKING),
+        FROM_TO,
+        .since = "2.2.0",
+        .summary = "Takes the last element of one list to the head of another and replies it; "
+                   "waits while there is none.",
+        .complexity = "O(1)",
+        .deprecated_since = "6.2.0",
+        .replaced_by = "`BLMOVE` with the `RIGHT` and `LEFT` arguments",
+        .history = history_timeout,
+        .args = args_brpoplpush,
+    },
     {
         LIST_ROW("lindex", list__lindex, 3, CMD_READONLY),
         ONE_KEY(KEY_RO | KEY_ACCESS),

@@ -86,6 +86,7 @@ static const char *const tips_chance[] = {"nondeterministic_output", NULL};
 const struct command set_commands[] = {
     {
         SET_ROW("sadd", set__sadd, -3, WRITES | CMD_FAST),
+        .member = 2,
         ONE_KEY(KEY_RW | KEY_INSERT),
         .since = "1.0.0",
         .summary = "Adds members to a set; creates the key if it is absent.",
@@ -152,6 +153,7 @@ const struct command set_commands[] = {
     },
     {
         SET_ROW("sismember", set__sismember, 3, CMD_READONLY | CMD_FAST),
+        .member = 2,
         ONE_KEY(KEY_RO),
         .since = "1.0.0",
         .summary = "Tells whether a set has a member.",
@@ -169,6 +171,7 @@ const struct command set_commands[] = {
     },
     {
         SET_ROW("smismember", set__smismember, -3, CMD_READONLY | CMD_FAST),
+        .member = 2,
         ONE_KEY(KEY_RO | KEY_ACCESS),
         .since = "6.2.0",
         .summary = "Tells of several members whether a set has them.",
@@ -207,6 +210,7 @@ const struct command set_commands[] = {
     },
     {
         SET_ROW("srem", set__srem, -3, CMD_WRITE | CMD_FAST),
+        .member = 2,
         ONE_KEY(KEY_RW | KEY_DELETE),
         .since = "1.0.0",
         .summary = "Takes members out of a set; the key goes with the last one.",

@@ -6,9 +6,8 @@
  * is only good for a moment (elements of compressed nodes, digits) is copied to an arena.
  *
  * BY and GET name keys by patterns that the elements fill in: nobody knows them before the command
- * runs. They can be read where this server has one shard, or where they share a slot with a key
- * of the command ({tag}); for others SORT refuses rather than take them as absent, for another
- * thread may be using them.
+ * runs, unless the pattern has a {tag} that is the sorted key's. So with such patterns SORT holds
+ * all shards whole (command.h, .undeclared): it costs what it looks at, and all others wait for it.
  */
 #include "core/cmd_sort.h"
 
@@ -24,8 +23,6 @@
 #include <stdlib.h>
 
 enum { ARENA_CHUNK_BYTES = 16384, NUMBER_TEXT_MAX = 512, ITEMS_FIRST = 16 };
-
-#define ERROR_APART "ERR SORT: a key that BY or GET names may lie on another shard"
 
 /* --- bytes that must last for the command --- */
 
@@ -53,7 +50,7 @@ struct sort {
     struct item *items;
     size_t count, cap;
     struct arena_chunk *arena;
-    bool bad_number, out_of_reach;
+    bool bad_number;
 };
 
 static struct slice keep(struct sort *s, struct slice bytes)
@@ -163,6 +160,37 @@ int sort__find_keys_ro(const struct slice *argv, uint32_t argc, uint32_t *positi
     return 1;
 }
 
+/* Whether the keys that a pattern makes may lie in another slot than the sorted key's. They cannot
+ * when the pattern's tag stands before anything that is filled in. */
+static bool leaves_slot(struct slice pattern, uint16_t slot)
+{
+    const char *star = memchr(pattern.ptr, '*', pattern.len);
+    if (!star) {
+        return false; /* names no key at all */
+    }
+    const char *open = memchr(pattern.ptr, '{', (size_t)(star - pattern.ptr));
+    const char *close = open ? memchr(open, '}', (size_t)(star - open)) : NULL;
+    bool tagged = close && close > open + 1;
+    return !tagged || hash_slot(pattern.ptr, pattern.len) != slot;
+}
+
+bool sort__undeclared(const struct slice *argv, uint32_t argc)
+{
+    const uint16_t slot = hash_slot(argv[1].ptr, argv[1].len);
+    for (uint32_t i = 2; i + 1 < argc; i++) {
+        if (slice_is(argv[i], "limit")) {
+            i += 2;
+        } else if (slice_is(argv[i], "store")) {
+            i++;
+        } else if (slice_is(argv[i], "by") || slice_is(argv[i], "get")) {
+            if (leaves_slot(argv[++i], slot)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* --- gathering --- */
 
 static void add_item(struct sort *s, struct slice bytes)
@@ -247,26 +275,12 @@ static struct slice fill_in(struct sort *s, struct slice pattern, struct slice e
     return slice_of(key, before + element.len + behind);
 }
 
-/* Whether this thread may look into the slot: see the top. */
-static bool in_reach(const struct call *c, uint16_t slot)
-{
-    for (uint32_t i = 0; i < c->nkeys; i++) {
-        if (c->keys[i].slot == slot) {
-            return true;
-        }
-    }
-    return !c->views && c->slot_begin == 0 && c->slot_end == SLOT_COUNT;
-}
-
 /* False when the value is absent or of another kind. The bytes last. */
 static bool read_value(struct sort *s, struct slice name, struct slice field, struct slice *out)
 {
     struct call *c = s->c;
     const struct key k = call_key(c, name.ptr, name.len);
-    if (!in_reach(c, k.slot)) {
-        s->out_of_reach = true;
-        return false;
-    }
+    assert((c->flags & CALL_WHOLE) || k.slot == c->keys[0].slot); /* sort__undeclared() */
     const struct entry *e = key_read(c, &k);
     if (!e || e->type != (field.ptr ? TYPE_HASH : TYPE_STRING)) {
         return false;
@@ -413,12 +427,8 @@ static void reply_result(struct sort *s, size_t from, size_t to)
     struct reply values; /* of its own: an error may come in its place */
     reply_init(&values, s->c->out->resp);
     each_result(s, from, to, put_reply, &values);
-    if (s->out_of_reach) {
-        reply_error(s->c->out, ERROR_APART);
-    } else {
-        reply_array(s->c->out, (to - from) * (s->gets_count ? s->gets_count : 1));
-        reply_move(s->c->out, &values, values.total_bytes);
-    }
+    reply_array(s->c->out, (to - from) * (s->gets_count ? s->gets_count : 1));
+    reply_move(s->c->out, &values, values.total_bytes);
     reply_clear(&values);
 }
 
@@ -439,12 +449,8 @@ static void store_result(struct sort *s, size_t from, size_t to)
     struct stored stored = {list_new(), list_rules_of(c->ks->settings)};
     each_result(s, from, to, put_stored, &stored);
     const uint64_t count = list_count(stored.list);
-    if (s->out_of_reach || count == 0) {
+    if (count == 0) {
         list_free(stored.list);
-    }
-    if (s->out_of_reach) {
-        reply_error(c->out, ERROR_APART);
-        return;
     }
     struct entry *e = key_write(c, s->store);
     if (count > 0) {
@@ -474,10 +480,6 @@ static void sort_entry(struct sort *s, const struct entry *e)
     }
     if (!s->unsorted) {
         weigh(s);
-    }
-    if (s->out_of_reach) {
-        reply_error(s->c->out, ERROR_APART);
-        return;
     }
     if (s->bad_number) {
         reply_error(s->c->out, "ERR One or more scores can't be converted into double");

@@ -8,5 +8,7 @@
 command_run sort__sort, sort__sort_ro;
 /* The key to be sorted and, if any, that of STORE. */
 command_find_keys sort__find_keys, sort__find_keys_ro;
+/* Whether BY or GET name keys by a pattern that leaves the sorted key's slot. */
+bool sort__undeclared(const struct slice *argv, uint32_t argc);
 
 #endif

@@ -37,7 +37,7 @@ static const struct command_arg args_sort_ro[] = {ARGS_READING, END};
 #define SORT_ROW(name_, run_, flags_) \
     .name = (name_), .run = (run_), .arity = -2, .flags = (flags_) | CMD_MOVABLE_KEYS, \
     .acl = ACL_SET | ACL_SORTEDSET | ACL_LIST | ACL_DANGEROUS, .route = ROUTE_KEYS, \
-    .apart = APART_LEND, .group = "generic", \
+    .apart = APART_LEND, .undeclared = sort__undeclared, .group = "generic", \
     .complexity = "O(N+M*log(M)) where N is the number of elements, M the number replied"
 
 const struct command sort_commands[] = {

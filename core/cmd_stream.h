@@ -58,6 +58,7 @@ void stream__xtrim(struct call *c);
 void stream__xread(struct call *c);
 void stream__xreadgroup(struct call *c);
 command_find_keys stream__xread_keys;
+bool stream__xread_may_wait(const struct slice *argv, uint32_t argc); /* has BLOCK */
 
 /* cmd_stream_group.c */
 void stream__xgroup_create(struct call *c);

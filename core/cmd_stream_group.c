@@ -169,9 +169,10 @@ void stream__xgroup_destroy(struct call *c)
     struct stream_group *g = stream__group(s, c->argv[3]);
     if (g) {
         stream_groups_take(&s->groups, g);
-        stream_group_free(g);
+        key_release(c, &c->keys[0], TYPE_STREAM, ENC_TREE, stream_of_group(g));
         stream__groups_changed(c, &c->keys[0], 1);
         key_event(c, EVENT_STREAM, "xgroup-destroy", &c->keys[0]);
+        key_ready(c, &c->keys[0]);
     }
     reply_int(c->out, g != NULL);
 }

@@ -1,7 +1,8 @@
 /* cmd_stream_read.c - XREAD and XREADGROUP.
  *
- * All arguments are understood and all streams and groups found before anything is delivered. BLOCK
- * is understood; with nothing to deliver the answer is that of a transaction, which cannot wait. */
+ * All arguments are understood and all streams and groups found before anything is delivered. With
+ * BLOCK and nothing to deliver the command waits (struct call_wait), and remembers behind which ids
+ * ("$" has meant what was last then). It is served from the one stream that has something new. */
 #include "core/cmd_stream.h"
 
 #include "core/mem.h"
@@ -18,6 +19,7 @@ struct source {
 struct read_options {
     struct slice group, consumer;
     int64_t count;       /* 0: all */
+    int64_t block_ms;    /* -1: does not wait */
     uint32_t streams_at; /* argv[streams_at …]: keys, then ids */
     uint32_t streams;
     bool has_group, noack;
@@ -49,7 +51,7 @@ int stream__xread_keys(const struct slice *argv, uint32_t argc, uint32_t *positi
 
 /* --- arguments --- */
 
-static bool parse_block(struct call *c, uint32_t i)
+static bool parse_block(struct call *c, uint32_t i, struct read_options *o)
 {
     int64_t timeout_ms;
     if (!call_arg_int_or(c, i, &timeout_ms, "ERR timeout is not an integer or out of range")) {
@@ -59,6 +61,7 @@ static bool parse_block(struct call *c, uint32_t i)
         reply_error(c->out, "ERR timeout is negative");
         return false;
     }
+    o->block_ms = timeout_ms;
     return true;
 }
 
@@ -77,7 +80,7 @@ static bool parse_option(struct call *c, uint32_t *i, struct read_options *o, bo
     const struct slice option = c->argv[*i];
     const uint32_t more = c->argc - *i - 1;
     if (more >= 1 && slice_is(option, "block")) {
-        return parse_block(c, ++*i);
+        return parse_block(c, ++*i, o);
     }
     if (more >= 1 && slice_is(option, "count")) {
         if (!call_arg_int(c, ++*i, &o->count)) {
@@ -102,7 +105,7 @@ static bool parse_option(struct call *c, uint32_t *i, struct read_options *o, bo
 
 static bool parse_read(struct call *c, struct read_options *o, bool is_group)
 {
-    *o = (struct read_options){0};
+    *o = (struct read_options){.block_ms = -1};
     for (uint32_t i = 1; i < c->argc && o->streams_at == 0; i++) {
         if (slice_is(c->argv[i], "streams") && i + 1 < c->argc) {
             o->streams_at = i + 1;
@@ -124,7 +127,8 @@ static bool parse_read(struct call *c, struct read_options *o, bool is_group)
         reply_error(c->out, "ERR Missing GROUP option for XREADGROUP");
         return false;
     }
-    assert(c->nkeys == o->streams && c->keys[0].arg == o->streams_at);
+    assert((c->flags & CALL_SERVING) ||
+           (c->nkeys == o->streams && c->keys[0].arg == o->streams_at));
     return true;
 }
 
@@ -292,10 +296,91 @@ static bool deliver(struct call *c, const struct key *k, const struct source *sr
     return true;
 }
 
+/* --- waiting --- */
+
+enum { SERVED_COUNT_DEFAULT = 1000 }; /* who waited and gave no COUNT gets no more at once */
+
+bool stream__xread_may_wait(const struct slice *argv, uint32_t argc)
+{
+    for (uint32_t i = 1; i + 1 < argc && !slice_is(argv[i], "streams"); i++) {
+        if (slice_is(argv[i], "block")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the stream numbered i was asked for. */
+struct remembered {
+    struct stream_id after;
+    bool last;
+};
+
+static void wait_for_entries(struct call *c, const struct read_options *o,
+                             const struct source *sources, bool is_group)
+{
+    struct remembered *memo = mem_alloc(o->streams * sizeof memo[0]);
+    for (uint32_t i = 0; i < o->streams; i++) {
+        memo[i] = (struct remembered){sources[i].after, sources[i].last};
+    }
+    call_block(c, is_group ? WAIT_GROUP : WAIT_STREAM, c->nkeys, o->block_ms, memo);
+}
+
+/* The group of a consumer that waits; false (answered) when there is none any more. */
+static bool find_group_again(struct call *c, const struct read_options *o, bool is_stream,
+                             struct source *src)
+{
+    src->fresh = true;
+    src->g = is_stream ? stream__group(src->s, o->group) : NULL;
+    if (src->g) {
+        return true;
+    }
+    if (call_claim(c)) {
+        reply_error(c->out, is_stream ? "NOGROUP the consumer group this client was blocked on no "
+                                        "longer exists"
+                                      : "UNBLOCKED the stream key no longer exists");
+    }
+    return false;
+}
+
+/* One key may have got something new. */
+static void serve_stream(struct call *c, struct read_options *o, bool is_group)
+{
+    const struct key *k = &c->keys[0];
+    const struct remembered *memo = c->wait->memo;
+    const struct entry *e = key_peek(c, k);
+    const bool is_stream = e && e->type == TYPE_STREAM;
+    memo += k->arg - o->streams_at;
+    struct source src = {.s = is_stream ? entry_object(e) : NULL, .after = memo->after,
+                         .last = memo->last};
+    if (is_group && !find_group_again(c, o, is_stream, &src)) {
+        return;
+    }
+    if (!is_stream || !has_something(&src)) {
+        call_block(c, is_group ? WAIT_GROUP : WAIT_STREAM, 1, 0, NULL);
+        return;
+    }
+    if (!call_claim(c)) {
+        return;
+    }
+    o->count = o->count == 0 ? SERVED_COUNT_DEFAULT : o->count;
+    struct reply_mark mark = {0};
+    deliver(c, k, &src, o, &mark, true);
+    if (c->out->resp == 2) {
+        reply_deferred_array(c->out, mark, 1);
+    } else {
+        reply_deferred_map(c->out, mark, 1);
+    }
+}
+
 static void read_streams(struct call *c, bool is_group)
 {
     struct read_options o;
     if (!parse_read(c, &o, is_group)) {
+        return;
+    }
+    if (c->flags & CALL_SERVING) {
+        serve_stream(c, &o, is_group);
         return;
     }
     struct source *sources = mem_alloc(o.streams * sizeof sources[0]);
@@ -308,8 +393,12 @@ static void read_streams(struct call *c, bool is_group)
     for (uint32_t i = 0; i < o.streams && good; i++) {
         delivered += deliver(c, &c->keys[i], &sources[i], &o, &mark, delivered == 0);
     }
+    const bool waits = good && delivered == 0 && o.block_ms >= 0 && call_may_block(c);
+    if (waits) {
+        wait_for_entries(c, &o, sources, is_group);
+    }
     mem_free(sources);
-    if (!good) {
+    if (!good || waits) {
         return;
     }
     if (delivered == 0) {

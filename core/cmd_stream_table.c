@@ -394,6 +394,7 @@ const struct command stream_commands[] = {
         .keys = {{.flags = KEY_RO | KEY_ACCESS, .begin = KEY_BEGIN_KEYWORD, .keyword = "STREAMS",
                   .index = 1, .find = KEY_FIND_RANGE, .last = -1, .step = 1, .limit = 2}},
         .find_keys = stream__xread_keys,
+        .may_wait = stream__xread_may_wait,
         .since = "5.0.0",
         .summary = "Returns the entries of streams behind given ids, or waits for some.",
         .complexity = "O(N) in the number of entries returned",
@@ -405,6 +406,7 @@ const struct command stream_commands[] = {
         .keys = {{.flags = KEY_RO | KEY_ACCESS, .begin = KEY_BEGIN_KEYWORD, .keyword = "STREAMS",
                   .index = 4, .find = KEY_FIND_RANGE, .last = -1, .step = 1, .limit = 2}},
         .find_keys = stream__xread_keys,
+        .may_wait = stream__xread_may_wait,
         .since = "5.0.0",
         .summary = "Gives entries of streams to a consumer of a group: new ones, or those that are "
                    "pending for it already.",

@@ -44,6 +44,7 @@ command_run zset__zrank, zset__zrevrank;
 command_run zset__zcount, zset__zlexcount, zset__zrange, zset__zrangestore, zset__zrevrange;
 command_run zset__zrangebyscore, zset__zrevrangebyscore, zset__zrangebylex, zset__zrevrangebylex;
 command_run zset__zremrangebyrank, zset__zremrangebyscore, zset__zremrangebylex;
+command_run zset__bzpopmin, zset__bzpopmax, zset__bzmpop;
 command_run zset__zpopmin, zset__zpopmax, zset__zmpop, zset__zrandmember, zset__zscan;
 command_run zset__zunion, zset__zinter, zset__zdiff, zset__zintercard;
 command_run zset__zunionstore, zset__zinterstore, zset__zdiffstore;

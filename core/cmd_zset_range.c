@@ -12,7 +12,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { FLOAT_COPY_BYTES = 128 };
+enum {
+    FLOAT_COPY_BYTES = 128,
+    RUN_MAX = 32, /* pairs shown at once */
+};
 
 /* --- bounds --- */
 
@@ -230,12 +233,39 @@ static struct zset_range chosen_range(const struct zset *z, const struct zrange 
     return limit_range(r, o);
 }
 
+/* n pairs of a tree from this rank on, a run of a leaf at a time. */
+static void reply_tree(struct call *c, const struct zset_tree *t, uint64_t from, uint64_t n,
+                       bool scores)
+{
+    const struct zset_member *run[RUN_MAX];
+    struct zset_cursor at;
+    if (n > 0) {
+        zset_tree_seek(t, from, &at);
+    }
+    while (n > 0) {
+        const uint32_t got = zset_tree_run(&at, run, n < RUN_MAX ? (uint32_t)n : RUN_MAX);
+        for (uint32_t i = 0; i < got; i++) {
+            const struct slice name = zset_member_name(run[i]);
+            if (scores) {
+                zset__reply_pair(c, name, run[i]->score);
+            } else {
+                reply_bulk(c->out, name.ptr, name.len);
+            }
+        }
+        n -= got;
+    }
+}
+
 static void reply_range(struct call *c, const struct zset *z, const struct zrange *o)
 {
     const struct zset_range r = chosen_range(z, o);
     uint64_t n = r.to - r.from;
     struct zset_iter it;
     zset__reply_header(c, n, o->scores);
+    if (z->encoding == ENC_TREE && !o->reverse) {
+        reply_tree(c, z->object, r.from, n, o->scores);
+        return;
+    }
     bool more = n > 0 && zset_iter_seek(&it, z, o->reverse ? r.to - 1 : r.from);
     assert(more || n == 0);
     while (n > 0) {

@@ -126,6 +126,21 @@ static const struct command_arg args_zmpop[] = {
     END,
 };
 
+static const struct command_arg args_bzpop[] = {
+    ARG("key", ARG_KEY, .flags = ARG_MULTIPLE),
+    ARG("timeout", ARG_DOUBLE),
+    END,
+};
+
+static const struct command_arg args_bzmpop[] = {
+    ARG("timeout", ARG_DOUBLE),
+    ARG("numkeys", ARG_INTEGER),
+    ARG("key", ARG_KEY, .flags = ARG_MULTIPLE),
+    ARG("where", ARG_ONEOF, .sub = args_where),
+    ARG("count", ARG_INTEGER, .token = "COUNT", .flags = ARG_OPTIONAL),
+    END,
+};
+
 static const struct command_arg args_zmscore[] = {
     ARG("key", ARG_KEY),
     ARG("member", ARG_STRING, .flags = ARG_MULTIPLE),
@@ -263,6 +278,10 @@ static const struct command_arg args_zscore[] = {
 
 /* --- history and tips --- */
 
+static const struct command_change history_bzpop[] = {
+    CHANGE("6.0.0", "Fractions of a second in `timeout`."),
+    {.since = NULL},
+};
 static const struct command_change history_zadd[] = {
     CHANGE("2.4.0", "Takes several members."),
     CHANGE("3.0.2", "Options `XX`, `NX`, `CH` and `INCR`."),
@@ -303,7 +322,39 @@ static const char *const tips_random[] = {"nondeterministic_output", NULL};
 
 const struct command zset_commands[] = {
     {
+        ZSET_ROW("bzmpop", zset__bzmpop, -5, CMD_WRITE | CMD_BLOCKING),
+        .keys = {{.flags = KEY_RW | KEY_ACCESS | KEY_DELETE, KEYS_COUNTED(2)}},
+        .since = "7.0.0",
+        .summary = "Takes members with the lowest or highest scores out of the first sorted set "
+                   "that has any; waits while none has.",
+        .complexity = "O(K)+O(log(N)+M) where K is the number of keys and M of members taken out",
+        .args = args_bzmpop,
+    },
+    {
+        ZSET_ROW("bzpopmax", zset__bzpopmax, -3,
+                 CMD_WRITE | CMD_NOSCRIPT | CMD_FAST | CMD_BLOCKING),
+        .keys = {{.flags = KEY_RW | KEY_ACCESS | KEY_DELETE, KEYS_AT(1, -2, 1)}},
+        .since = "5.0.0",
+        .summary = "Takes the member with the highest score out of the first sorted set that has "
+                   "any; waits while none has.",
+        .complexity = "O(log(N)) where N is the size of the sorted set",
+        .history = history_bzpop,
+        .args = args_bzpop,
+    },
+    {
+        ZSET_ROW("bzpopmin", zset__bzpopmin, -3,
+                 CMD_WRITE | CMD_NOSCRIPT | CMD_FAST | CMD_BLOCKING),
+        .keys = {{.flags = KEY_RW | KEY_ACCESS | KEY_DELETE, KEYS_AT(1, -2, 1)}},
+        .since = "5.0.0",
+        .summary = "Takes the member with the lowest score out of the first sorted set that has "
+                   "any; waits while none has.",
+        .complexity = "O(log(N)) where N is the size of the sorted set",
+        .history = history_bzpop,
+        .args = args_bzpop,
+    },
+    {
         ZSET_ROW("zadd", zset__zadd, -4, WRITES | CMD_FAST),
+        .member = -1,
         .keys = {{.flags = KEY_RW | KEY_UPDATE, KEYS_AT(1, 0, 1)}},
         .since = "1.2.0",
         .summary = "Adds members with their scores to a sorted set, or sets the scores of those "
@@ -351,6 +402,7 @@ const struct command zset_commands[] = {
     },
     {
         ZSET_ROW("zincrby", zset__zincrby, 4, WRITES | CMD_FAST),
+        .member = 3,
         .keys = {{.flags = KEY_RW | KEY_ACCESS | KEY_UPDATE, KEYS_AT(1, 0, 1)}},
         .since = "1.2.0",
         .summary = "Adds a number to a member's score; an absent member counts as 0.",
@@ -409,6 +461,7 @@ const struct command zset_commands[] = {
     },
     {
         ZSET_ROW("zmscore", zset__zmscore, -3, CMD_READONLY | CMD_FAST),
+        .member = 2,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}},
         .since = "6.2.0",
         .summary = "Replies the scores of several members, with null for those that are absent.",
@@ -483,6 +536,7 @@ const struct command zset_commands[] = {
     },
     {
         ZSET_ROW("zrank", zset__zrank, -3, CMD_READONLY | CMD_FAST),
+        .member = 2,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}},
         .since = "2.0.0",
         .summary = "Replies a member's rank, counted from the lowest score.",
@@ -492,6 +546,7 @@ const struct command zset_commands[] = {
     },
     {
         ZSET_ROW("zrem", zset__zrem, -3, CMD_WRITE | CMD_FAST),
+        .member = 2,
         .keys = {{.flags = KEY_RW | KEY_DELETE, KEYS_AT(1, 0, 1)}},
         .since = "1.2.0",
         .summary = "Removes members from a sorted set.",
@@ -556,6 +611,7 @@ const struct command zset_commands[] = {
     },
     {
         ZSET_ROW("zrevrank", zset__zrevrank, -3, CMD_READONLY | CMD_FAST),
+        .member = 2,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}},
         .since = "2.0.0",
         .summary = "Replies a member's rank, counted from the highest score.",
@@ -574,6 +630,7 @@ const struct command zset_commands[] = {
     },
     {
         ZSET_ROW("zscore", zset__zscore, 3, CMD_READONLY | CMD_FAST),
+        .member = 2,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}},
         .since = "1.2.0",
         .summary = "Replies a member's score.",

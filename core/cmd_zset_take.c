@@ -1,4 +1,4 @@
-/* cmd_zset_take.c - ZPOPMIN, ZPOPMAX, ZMPOP, ZRANDMEMBER, ZSCAN.
+/* cmd_zset_take.c - ZPOPMIN, ZPOPMAX, ZMPOP, those that wait (BZPOPMIN …), ZRANDMEMBER, ZSCAN.
  *
  * Popping shows the pairs first and then takes them out as one range of ranks. */
 #include "core/cmd_zset.h"
@@ -23,6 +23,7 @@ enum pop_shape {
     POP_FLAT,   /* name, score, name, score … */
     POP_NESTED, /* [name, score], … */
     POP_KEYED,  /* key, [[name, score], …] */
+    POP_TRIPLE, /* key, name, score: of one pair */
 };
 
 /* Takes up to count pairs from one end of the set of a key, which is there. */
@@ -36,12 +37,18 @@ static void pop(struct call *c, const struct key *k, struct entry *e, bool max, 
         reply_array(c->out, 2);
         reply_bulk(c->out, k->ptr, k->len);
     }
-    reply_array(c->out, shape == POP_FLAT ? n * 2 : n);
+    if (shape == POP_TRIPLE) {
+        assert(n == 1);
+        reply_array(c->out, 3);
+        reply_bulk(c->out, k->ptr, k->len);
+    } else {
+        reply_array(c->out, shape == POP_FLAT ? n * 2 : n);
+    }
     struct zset_iter it;
     bool more = zset_iter_seek(&it, &z, max ? all - 1 : 0);
     for (uint64_t i = 0; i < n; i++) {
         assert(more);
-        if (shape != POP_FLAT) {
+        if (shape == POP_NESTED || shape == POP_KEYED) {
             reply_array(c->out, 2);
         }
         reply_bulk(c->out, it.name.ptr, it.name.len);
@@ -92,17 +99,18 @@ void zset__zpopmax(struct call *c)
     pop_one_key(c, true);
 }
 
-static bool parse_zmpop(struct call *c, bool *max, int64_t *count)
+/* numkeys key … MIN|MAX [COUNT count], from argv[at] on. */
+static bool parse_zmpop(struct call *c, uint32_t at, bool *max, int64_t *count)
 {
     int64_t keys;
-    if (!call_arg_range(c, 1, 1, INT64_MAX, &keys, "ERR numkeys should be greater than 0")) {
+    if (!call_arg_range(c, at, 1, INT64_MAX, &keys, "ERR numkeys should be greater than 0")) {
         return false;
     }
-    if (keys > c->argc || 2 + (uint32_t)keys >= c->argc) {
+    if (keys > c->argc || at + 1 + (uint32_t)keys >= c->argc) {
         call_error_syntax(c);
         return false;
     }
-    uint32_t i = 2 + (uint32_t)keys;
+    uint32_t i = at + 1 + (uint32_t)keys;
     *max = slice_is(c->argv[i], "max");
     if (!*max && !slice_is(c->argv[i], "min")) {
         call_error_syntax(c);
@@ -123,25 +131,72 @@ static bool parse_zmpop(struct call *c, bool *max, int64_t *count)
     return true;
 }
 
-void zset__zmpop(struct call *c)
+/* Takes from the first key that has a sorted set. False: none has. */
+static bool pop_first(struct call *c, bool max, uint64_t count, enum pop_shape shape)
 {
-    bool max;
-    int64_t count;
-    if (!parse_zmpop(c, &max, &count)) {
-        return;
-    }
     for (uint32_t i = 0; i < c->nkeys; i++) {
         bool bad;
         struct entry *e = key_write_type(c, &c->keys[i], TYPE_ZSET, &bad);
         if (bad) {
-            return;
+            return true;
         }
         if (e) {
-            pop(c, &c->keys[i], e, max, (uint64_t)count, POP_KEYED);
-            return;
+            if (call_claim(c)) {
+                pop(c, &c->keys[i], e, max, count, shape);
+            }
+            return true;
         }
     }
-    reply_null_array(c->out);
+    return false;
+}
+
+void zset__zmpop(struct call *c)
+{
+    bool max;
+    int64_t count;
+    if (parse_zmpop(c, 1, &max, &count) && !pop_first(c, max, (uint64_t)count, POP_KEYED)) {
+        reply_null_array(c->out);
+    }
+}
+
+/* --- BZPOPMIN, BZPOPMAX, BZMPOP --- */
+
+static void pop_or_wait(struct call *c, bool max, int64_t count, enum pop_shape shape,
+                        int64_t timeout_ms)
+{
+    if (pop_first(c, max, (uint64_t)count, shape)) {
+        return;
+    }
+    if (call_may_block(c)) {
+        call_block(c, WAIT_ZSET, c->nkeys, timeout_ms, NULL);
+    } else {
+        reply_null_array(c->out);
+    }
+}
+
+void zset__bzpopmin(struct call *c)
+{
+    int64_t timeout_ms;
+    if (call_arg_timeout(c, c->argc - 1, &timeout_ms)) {
+        pop_or_wait(c, false, 1, POP_TRIPLE, timeout_ms);
+    }
+}
+
+void zset__bzpopmax(struct call *c)
+{
+    int64_t timeout_ms;
+    if (call_arg_timeout(c, c->argc - 1, &timeout_ms)) {
+        pop_or_wait(c, true, 1, POP_TRIPLE, timeout_ms);
+    }
+}
+
+void zset__bzmpop(struct call *c)
+{
+    bool max;
+    int64_t count, timeout_ms;
+    if (parse_zmpop(c, 2, &max, &count) && call_arg_timeout(c, 1, &timeout_ms)) {
+        pop_or_wait(c, max, count, POP_KEYED, timeout_ms);
+    }
 }
 
 /* --- ZRANDMEMBER --- */

@@ -5,6 +5,7 @@
 #include "core/num.h"
 #include <assert.h>
 #include <ctype.h>
+#include <math.h>
 
 enum {
     MARKS_FIRST = 16,     /* room for marks when the first is made; doubles */
@@ -26,18 +27,6 @@ void call_mark(struct call *c)
     c->marked_bytes_ = c->out->total_bytes;
 }
 
-/* Undeclared keys of a call that runs on lent slots: its shard is known if a declared key shares
- * the slot; otherwise it is looked for where the first one lies. */
-static uint16_t shard_of_slot(const struct call *c, uint16_t slot)
-{
-    for (uint32_t i = 0; i < c->nkeys; i++) {
-        if (c->keys[i].slot == slot) {
-            return c->keys[i].shard;
-        }
-    }
-    return c->nkeys ? c->keys[0].shard : 0;
-}
-
 struct key call_key(const struct call *c, const char *ptr, size_t len)
 {
     assert(len <= UINT32_MAX);
@@ -47,7 +36,7 @@ struct key call_key(const struct call *c, const char *ptr, size_t len)
         .hash = hash_bytes(ptr, len),
         .slot = hash_slot(ptr, len),
     };
-    k.shard = shard_of_slot(c, k.slot);
+    k.shard = c->slot_shard ? c->slot_shard[k.slot] : 0;
     return k;
 }
 
@@ -184,6 +173,40 @@ bool call_arg_range(struct call *c, uint32_t i, int64_t min, int64_t max, int64_
     }
     *out = v;
     return true;
+}
+
+bool call_arg_timeout(struct call *c, uint32_t i, int64_t *timeout_ms)
+{
+    static const long double ms_max = 9223372036854775808.0L; /* 2^63 */
+    long double seconds;
+    assert(i < c->argc);
+    if (!num_parse_long_double(c->argv[i].ptr, c->argv[i].len, &seconds)) {
+        reply_error(c->out, "ERR timeout is not a float or out of range");
+        return false;
+    }
+    long double ms = ceill(seconds * 1000);
+    if (!(ms >= 0 && ms < ms_max)) { /* what is too large counts as negative, as in Redis */
+        reply_error(c->out, "ERR timeout is negative");
+        return false;
+    }
+    *timeout_ms = (int64_t)ms;
+    return true;
+}
+
+/* --- waiting --- */
+
+void call_block(struct call *c, enum wait_kind kind, uint32_t nkeys, int64_t timeout_ms, void *memo)
+{
+    assert(call_may_block(c) && !c->wait->blocked && nkeys > 0 && nkeys <= c->nkeys);
+    c->wait->blocked = true;
+    if (c->flags & CALL_SERVING) {
+        assert(memo == NULL);
+        return; /* all else is as it was */
+    }
+    c->wait->kind = kind;
+    c->wait->nkeys = nkeys;
+    c->wait->timeout_ms = timeout_ms;
+    c->wait->memo = memo;
 }
 
 /* --- categories --- */

@@ -43,6 +43,7 @@ enum command_flag {
     CMD_SENTINEL = 1 << 20,
     CMD_ONLY_SENTINEL = 1 << 21,
     CMD_MOVABLE_KEYS = 1 << 22,
+    CMD_SUBSCRIBER = 1 << 23, /* not printed: allowed while a RESP2 connection is subscribed */
 };
 
 /* ACL categories that the flags do not imply already (READONLY -> @read, FAST -> @fast …; see
@@ -109,7 +110,11 @@ enum command_route {
                        touches nothing but the connection (PING, SELECT, HELLO …) */
     ROUTE_BARRIER,  /* on the connection's own shard, when all its earlier commands are answered */
     ROUTE_ALL,      /* a part on every shard, at one place in the order (FLUSHALL, DBSIZE, KEYS) */
+    ROUTE_CHANNELS, /* as ROUTE_KEYS, by what are no keys: argv[1]; of a subcommand argv[2] and all after */
+    ROUTE_SUBSCRIBE, /* the connection's subscriptions change: home and owners (subscribe.h) */
     ROUTE_CURSOR,   /* to the shard that owns the slot in argv[1]'s SCAN cursor */
+    ROUTE_TRANSACTION, /* MULTI, EXEC, WATCH …: on the connection's own shard at once; EXEC and WATCH
+                          send to others what they need there */
 };
 
 /* What happens when the keys lie on several shards (or ROUTE_ALL). */
@@ -118,6 +123,8 @@ enum command_apart {
     APART_SUM,      /* each shard runs its part; integer replies are added (DEL, EXISTS, DBSIZE) */
     APART_OK,       /* each shard runs its part; one +OK (MSET, FLUSHALL) */
     APART_EACH_KEY, /* each part writes one element per key and calls call_mark(); put together in key order (MGET) */
+    APART_EACH_PAIR, /* the same with two elements per key, marked together (PUBSUB NUMSUB) */
+    APART_MADE,     /* home has made the reply already; parts write nothing (SUBSCRIBE) */
     APART_CONCAT,   /* each part writes elements and calls call_mark() for each; one array (KEYS) */
     APART_ANY,      /* one part's reply is taken, chosen at random by weight in call->weight (RANDOMKEY); nil when all weigh 0 */
 };
@@ -159,6 +166,13 @@ struct command {
     enum command_apart apart;
     struct key_spec keys[COMMAND_KEY_SPECS_MAX]; /* ended by begin == KEY_BEGIN_NONE */
     command_find_keys *find_keys;
+    /* Whether this call reads or writes keys that it does not name; NULL: never. Where there are
+     * several shards it then holds all of them, whole (CALL_WHOLE). */
+    bool (*undeclared)(const struct slice *argv, uint32_t argc);
+    int member;            /* argument that names a member or field of the first key's value (<0: from
+                              the end), so that it can be loaded early; 0: none */
+    /* CMD_BLOCKING: whether this call may have to wait for data; NULL: all of them may. */
+    bool (*may_wait)(const struct slice *argv, uint32_t argc);
     const struct command *subcommands; /* ended by name == NULL */
 
     /* documentation, for COMMAND DOCS */
@@ -180,6 +194,28 @@ enum call_flag {
     CALL_FROM_MASTER = 1 << 2,
     CALL_IN_MULTI = 1 << 3,
     CALL_DENY_BLOCKING = 1 << 4,
+    CALL_WHOLE = 1 << 5,    /* all keys of all shards are in reach, named or not */
+    CALL_SERVING = 1 << 8,  /* a command that waits is run again, for the key that may have data */
+};
+
+/* What a blocking command waits for. Those in a WAIT_GROUP want to know, too, that the key is no
+ * longer what it was (XREADGROUP). */
+enum wait_kind { WAIT_LIST, WAIT_ZSET, WAIT_STREAM, WAIT_GROUP };
+
+/* How a blocking command tells that there is nothing for it yet; see call_block().
+ *
+ *   first try:  all keys ──► data: reply.  Nothing: call_block(), no reply, nothing changed
+ *   later, whenever a key changes, CALL_SERVING with this key (and those behind call_block's
+ *   nkeys) alone: ──► data: call_claim(), and if that is granted, reply.  Nothing: call_block()
+ */
+struct call_wait {
+    bool blocked;        /* call_block() was called */
+    enum wait_kind kind;
+    uint32_t nkeys;      /* it waits for the first so many of its keys */
+    int64_t timeout_ms;  /* 0: none */
+    void *memo;          /* what the first try leaves for later ones (mem_alloc), read only then */
+    /* CALL_SERVING: whether nobody else (another shard, a timeout) has answered meanwhile. */
+    bool (*claim)(struct call_wait *wait);
 };
 
 struct call {
@@ -199,6 +235,9 @@ struct call {
     uint32_t marks_count, marks_cap;
     size_t marked_bytes_;
     uint16_t slot_begin, slot_end;  /* slots of this shard: [begin, end) (ROUTE_ALL, ROUTE_CURSOR) */
+    const uint16_t *slot_shard;     /* the slot map, for call_key(); NULL: one shard */
+    struct call_wait *wait;         /* how to wait for data; NULL: it may not */
+    void *extra;                    /* what the row needs beyond argv (a script …): op->extra */
     void *host;                     /* ROUTE_HOME, ROUTE_BARRIER: struct conn; else the struct shard */
 };
 
@@ -231,6 +270,24 @@ void call_help(struct call *c, const char *const *lines); /* X HELP, lines ended
 bool call_arg_int(struct call *c, uint32_t i, int64_t *out);
 bool call_arg_int_or(struct call *c, uint32_t i, int64_t *out, const char *error);
 bool call_arg_range(struct call *c, uint32_t i, int64_t min, int64_t max, int64_t *out, const char *error);
+/* A timeout in seconds, as milliseconds (rounded up). */
+bool call_arg_timeout(struct call *c, uint32_t i, int64_t *timeout_ms);
+
+/* --- blocking commands (struct call_wait) --- */
+/* Whether the command may wait: not inside of transactions and scripts. */
+static inline bool call_may_block(const struct call *c)
+{
+    return c->wait != NULL && !(c->flags & CALL_DENY_BLOCKING);
+}
+/* There is nothing for the command: it waits, for one of its first nkeys keys. It must be one that
+ * may. memo is taken over. */
+void call_block(struct call *c, enum wait_kind kind, uint32_t nkeys, int64_t timeout_ms, void *memo);
+/* Before the first change or reply of a command that has found data: false means that another
+ * has answered it, and it must leave everything as it is. */
+static inline bool call_claim(struct call *c)
+{
+    return !(c->flags & CALL_SERVING) || c->wait->claim(c->wait);
+}
 
 /* --- the table --- */
 /* Rows by type, each ended by name == NULL. */

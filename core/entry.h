@@ -21,6 +21,7 @@
 
 #include "core/blob.h"
 #include "core/settings.h"
+#include "core/table.h"
 #include "proto/slice.h"
 #include <assert.h>
 #include <stdbool.h>
@@ -207,6 +208,11 @@ struct value_ops {
     size_t (*bytes)(const void *object);
     /* Mixes the value into a key's digest as DEBUG DIGEST does (keyspace_digest). */
     void (*digest)(const void *object, uint8_t digest[20]);
+    /* Lower bound of the earliest expiry within the value (a hash's fields), INT64_MAX if there is
+     * none. NULL: never any. */
+    int64_t (*expire_min_ms)(const void *object);
+    /* The table in which members or fields are found by hash_bytes() of their names; NULL: none. */
+    const struct table *(*members)(const void *object);
 };
 enum { VALUE_FREE_AT_ONCE = 64 };
 const struct value_ops *entry_value_ops(enum value_type type, enum value_encoding encoding);

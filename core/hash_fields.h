@@ -9,11 +9,17 @@
  * it. A field of 14 bytes with a value of 12 takes 29 bytes, a slab block of 32, and 10.4 bytes of
  * table. The size of an item follows from its header.
  *
- * Expiry: each item may have one. The table only knows how many do and a lower bound of the
- * earliest; hash_fields_purge() deletes what is due in bounded steps.
+ * Expiry: each item may have one. Once one has, the range of hashes is divided into 2^region_bits_
+ * equal regions of some HASH_REGION_FIELDS fields each, and for every region a lower bound of its
+ * earliest expiry is kept: 8 bytes per thousand fields. hash_fields_purge() deletes what is due in
+ * bounded steps, and looks only at regions where something may be: in a hash of a million fields,
+ * a few that are due cost a few thousand looks, not a million.
  *
- * F1  expiring is the number of items with an expiry.
- * F2  expire_min_ms is never later than the earliest expiry; INT64_MAX when there is none.
+ *   hash ─► region hash >> (64 - bits): bounds_[region] ─► min of all: expire_min_ms
+ *
+ * F1  expiring is the number of items with an expiry; bounds_ is there exactly when it is not 0.
+ * F2  expire_min_ms is never later than the earliest expiry, nor bounds_[r] than that of the items
+ *     of region r; INT64_MAX when there is none.
  * F3  item_bytes is the sum of the items' blocks.
  *
  * Owner: one thread; what it allocates may be freed by any. */
@@ -32,6 +38,7 @@ enum hash_item_flag {
 };
 
 enum { HASH_ITEM_NARROW_MAX = 255, HASH_ITEM_WIDE_BYTES = 16 };
+enum { HASH_REGION_FIELDS = 1024 }; /* on average; twice as many before regions are halved */
 
 struct hash_item {
     uint8_t flags;                /* enum hash_item_flag */
@@ -45,8 +52,11 @@ struct hash_fields {
     size_t item_bytes;
     uint64_t expiring;
     int64_t expire_min_ms;
+    int64_t *bounds_;      /* by region */
     uint64_t purge_pos_;   /* where hash_fields_purge() goes on; 0: at the start */
-    int64_t purge_min_ms_; /* earliest expiry met or set since its pass began */
+    int64_t purge_min_ms_; /* earliest expiry met in its region, or set anywhere meanwhile */
+    uint8_t region_bits_;
+    bool in_region_;       /* purge_pos_ lies in a region that has been begun with */
 };
 
 static inline size_t hash_item__len(const struct hash_item *item, unsigned which)
@@ -99,6 +109,7 @@ static inline struct hash_item *hash_fields_find(const struct hash_fields *f, ui
 }
 
 struct hash_fields *hash_fields_new(void);
+struct hash_fields *hash_fields_copy(const struct hash_fields *f);
 void hash_fields_free(struct hash_fields *f);
 /* Frees about budget items; true when f is gone. Once begun, nothing else may be done with f. */
 bool hash_fields_free_slice(struct hash_fields *f, size_t budget);
@@ -109,9 +120,13 @@ void hash_fields_add(struct hash_fields *f, uint64_t hash, struct slice field, s
 void hash_fields_set(struct hash_fields *f, uint64_t hash, struct hash_item *item,
                      struct slice value, int64_t at_ms);
 void hash_fields_remove(struct hash_fields *f, uint64_t hash, struct hash_item *item);
-/* Deletes fields whose expiry lies before now_ms, looking at about budget of them; goes on at the
- * next call where it stopped. Returns how many it deleted. */
-size_t hash_fields_purge(struct hash_fields *f, int64_t now_ms, size_t budget);
+/* A field has expired and is about to be deleted. */
+typedef void hash_field_expired(struct slice field, void *ctx);
+/* Deletes fields whose expiry lies before now_ms; goes on at the next call where it stopped.
+ * *budget is how many fields it may look at, about, and becomes what is left of that. Returns how
+ * many it deleted; expired may be NULL. */
+size_t hash_fields_purge(struct hash_fields *f, int64_t now_ms, size_t *budget,
+                         hash_field_expired *expired, void *ctx);
 /* Memory of items, table and the struct itself. */
 size_t hash_fields_bytes(const struct hash_fields *f);
 

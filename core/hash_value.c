@@ -45,8 +45,7 @@ struct hash_value hash_value_copy(const struct hash_value *h)
 {
     struct hash_value copy = {.encoding = h->encoding};
     if (h->encoding == ENC_TABLE) {
-        copy.object = hash_fields_new();
-        hash_value_each(h, HASH_SEE_ALL, visit_copy, copy.object);
+        copy.object = hash_fields_copy(h->object);
     } else {
         copy.object = listpack_copy(h->object);
     }
@@ -428,20 +427,42 @@ bool hash_value_drop_expired(struct hash_value *h, struct slice field, int64_t n
     return hash_value_remove(h, field);
 }
 
-size_t hash_value_purge(struct hash_value *h, int64_t now_ms, size_t budget)
+size_t hash_value_purge(struct hash_value *h, int64_t now_ms, size_t *budget,
+                        hash_field_expired *expired, void *ctx)
 {
     size_t gone = 0;
     if (h->encoding == ENC_TABLE) {
-        return hash_fields_purge(h->object, now_ms, budget);
+        return hash_fields_purge(h->object, now_ms, budget, expired, ctx);
     }
-    while (gone < budget && hash_value_expire_min_ms(h) < now_ms) {
-        h->object = listpack_delete(h->object, listpack_first(h->object), TRIPLE, NULL);
+    for (; *budget > 0 && hash_value_expire_min_ms(h) < now_ms; --*budget) {
+        uint8_t *first = listpack_first(h->object);
+        if (expired) {
+            char digits[HASH_DIGITS];
+            expired(listpack_string(first, digits), ctx);
+        }
+        h->object = listpack_delete(h->object, first, TRIPLE, NULL);
         gone++;
     }
     return gone;
 }
 
 /* --- value_ops --- */
+
+static int64_t listpack_ex_expire_min(const void *object)
+{
+    const struct hash_value h = {ENC_LISTPACK_EX, (void *)(uintptr_t)object};
+    return hash_value_expire_min_ms(&h);
+}
+
+static int64_t table_expire_min(const void *object)
+{
+    return ((const struct hash_fields *)object)->expire_min_ms;
+}
+
+static const struct table *table_members(const void *object)
+{
+    return &((const struct hash_fields *)object)->table;
+}
 
 static void free_listpack(void *object)
 {
@@ -523,6 +544,7 @@ const struct value_ops hash_listpack_ex_ops = {
     .free_effort = listpack_effort,
     .bytes = listpack_value_bytes,
     .digest = digest_listpack_ex,
+    .expire_min_ms = listpack_ex_expire_min,
 };
 const struct value_ops hash_table_ops = {
     .free = free_table,
@@ -530,4 +552,6 @@ const struct value_ops hash_table_ops = {
     .free_effort = table_effort,
     .bytes = table_memory,
     .digest = digest_table,
+    .expire_min_ms = table_expire_min,
+    .members = table_members,
 };

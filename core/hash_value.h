@@ -75,8 +75,11 @@ bool hash_value_remove(struct hash_value *h, struct slice field);
 void hash_value_set_expiry(struct hash_value *h, struct slice field, int64_t at_ms);
 /* Deletes this one field if it has expired. */
 bool hash_value_drop_expired(struct hash_value *h, struct slice field, int64_t now_ms);
-/* Deletes expired fields, looking at about budget fields; returns how many. */
-size_t hash_value_purge(struct hash_value *h, int64_t now_ms, size_t budget);
+/* Deletes expired fields; returns how many. *budget is how many it may look at, about, and becomes
+ * what is left; expired is told of each before it goes, and may be NULL. What could not be looked
+ * at is still due (hash_value_is_due). */
+size_t hash_value_purge(struct hash_value *h, int64_t now_ms, size_t *budget,
+                        hash_field_expired *expired, void *ctx);
 /* To the form for large hashes. */
 void hash_value_to_table(struct hash_value *h);
 

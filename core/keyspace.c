@@ -4,10 +4,12 @@
  * bucket, entry: two misses, which a batch hides by prefetching.
  *
  * Everything that adds or removes a key goes through slot_add() and keyspace__take(), everything
- * that gives or takes an expiry through expiry_add() and expiry_drop(): I1 to I3 are kept there. */
+ * that gives or takes an expiry through expiry_add() and expiry_drop(), every value in which fields
+ * may expire through fields_note(): I1 to I3 are kept there. */
 #include "core/keyspace.h"
 
 #include "core/command.h"
+#include "core/hash_value.h"
 #include "core/keyspace_internal.h"
 #include "core/mem.h"
 #include "core/num.h"
@@ -163,6 +165,7 @@ void keyspace_view_settle(struct keyspace *view, int db, const uint16_t *slots, 
     owner->stats.misses += view->stats.misses;
     owner->stats.expired += view->stats.expired;
     owner->stats.evicted += view->stats.evicted;
+    owner->stats.expired_fields += view->stats.expired_fields;
     owner->dirty += view->dirty;
     memset(&view->stats, 0, sizeof view->stats);
     view->dirty = 0;
@@ -178,18 +181,23 @@ void keyspace_view_free(struct keyspace *view)
 
 /* --- expiries, keys and slots: the counters --- */
 
+static void bounds_lower(struct keyspace_db *d, struct slot_keys *slot, int64_t at_ms) /* I3 */
+{
+    if (!slot_may_expire(slot) || at_ms < slot->expire_min_ms) {
+        slot->expire_min_ms = at_ms;
+    }
+    slot->expiry_set_ = 1;
+    if (at_ms < d->expire_added_ms_) {
+        d->expire_added_ms_ = at_ms;
+    }
+}
+
 static void expiry_add(struct keyspace_db *d, struct slot_keys *slot, int64_t at_ms)
 {
-    if (slot->expiring == 0 || at_ms < slot->expire_min_ms) {
-        slot->expire_min_ms = at_ms; /* I3 */
-    }
+    bounds_lower(d, slot, at_ms);
     slot->expiring++;
-    slot->expiry_set_ = 1;
     d->expiring++;
     d->expiry_sum_ms = wrapping_add(d->expiry_sum_ms, at_ms);
-    if (at_ms < d->expire_added_ms_) {
-        d->expire_added_ms_ = at_ms; /* I3 */
-    }
 }
 
 static void expiry_drop(struct keyspace_db *d, struct slot_keys *slot, int64_t at_ms)
@@ -198,6 +206,30 @@ static void expiry_drop(struct keyspace_db *d, struct slot_keys *slot, int64_t a
     slot->expiring--; /* expire_min_ms may stay: it is a bound */
     d->expiring--;
     d->expiry_sum_ms = wrapping_add(d->expiry_sum_ms, -at_ms);
+}
+
+int64_t keyspace__fields_expire_ms(const struct entry *e)
+{
+    if (e->type != TYPE_HASH) {
+        return INT64_MAX;
+    }
+    const struct value_ops *ops = entry_value_ops(e->type, e->encoding);
+    return ops->expire_min_ms ? ops->expire_min_ms(entry_object(e)) : INT64_MAX;
+}
+
+/* A key has a value, or a changed one: its fields may expire earlier than all else in the slot. */
+static void fields_note(struct keyspace *ks, int db, const struct key *k, const struct entry *e)
+{
+    const int64_t at_ms = keyspace__fields_expire_ms(e);
+    if (__builtin_expect(at_ms == INT64_MAX, 1)) {
+        return;
+    }
+    struct keyspace_db *d = ks->db[db];
+    struct slot_keys *slot = &d->slots[k->slot];
+    if (!slot->fields_ || at_ms < slot->expire_min_ms || !slot->expiry_set_) {
+        bounds_lower(d, slot, at_ms);
+        slot->fields_ = 1;
+    }
 }
 
 static void slot_add(struct keyspace *ks, int db, const struct key *k, struct entry *e)
@@ -234,22 +266,34 @@ void keyspace__take(struct keyspace *ks, int db, uint16_t slot_number, uint64_t 
     d->keys--;
     if (slot->table.count == 0) {
         assert(slot->expiring == 0); /* I1 */
+        slot->fields_ = 0;
         occupied_set(d, slot_number, false);
         mem_count(-(int64_t)sizeof *slot);
+    }
+}
+
+static void object_release(struct keyspace *ks, enum value_type type, enum value_encoding enc,
+                           void *object)
+{
+    const struct value_ops *ops = entry_value_ops(type, enc);
+    if (ops->free_slice && ops->free_effort(object) > VALUE_FREE_AT_ONCE) {
+        keyspace__free_later(ks, type, enc, object);
+    } else {
+        ops->free(object);
     }
 }
 
 static void value_release(struct keyspace *ks, struct entry *e)
 {
     if (e->encoding >= ENC_BLOB) {
-        const struct value_ops *ops = entry_value_ops(e->type, e->encoding);
-        void *object = entry_object(e);
-        if (ops->free_slice && ops->free_effort(object) > VALUE_FREE_AT_ONCE) {
-            keyspace__free_later(ks, e->type, e->encoding, object);
-        } else {
-            ops->free(object);
-        }
+        object_release(ks, e->type, e->encoding, entry_object(e));
     }
+}
+
+void key_release(struct call *c, const struct key *k, enum value_type type,
+                 enum value_encoding enc, void *object)
+{
+    object_release(call_keyspace(c, k), type, enc, object);
 }
 
 void keyspace__free_entry(struct keyspace *ks, struct entry *e)
@@ -283,6 +327,14 @@ void key_modified(struct call *c, const struct key *k, uint64_t changes)
     }
 }
 
+void key_ready(struct call *c, const struct key *k)
+{
+    struct keyspace *ks = call_keyspace(c, k);
+    if (ks->hooks.ready) {
+        ks->hooks.ready(ks, c->db, k);
+    }
+}
+
 void keyspace__expire(struct keyspace *ks, int db, const struct key *k, struct entry *e)
 {
     ks->stats.expired++;
@@ -295,6 +347,51 @@ void keyspace__expire(struct keyspace *ks, int db, const struct key *k, struct e
         ks->hooks.modified(ks, db, k);
     }
     keyspace__free_entry(ks, e); /* last: k may point into it */
+}
+
+struct fields_gone {
+    struct keyspace *ks;
+    int db;
+    const struct key *k;
+};
+
+static void field_gone(struct slice field, void *ctx)
+{
+    const struct fields_gone *g = ctx;
+    g->ks->hooks.field_expired(g->ks, g->db, g->k, field);
+}
+
+struct entry *keyspace__purge_fields(struct keyspace *ks, int db, const struct key *k,
+                                     struct entry *e, int64_t now_ms, size_t *budget)
+{
+    const struct slice name = slice_of(k->ptr, k->len);
+    struct hash_value h = hash_value_of(e);
+    struct fields_gone g = {ks, db, k};
+    const size_t gone = hash_value_purge(&h, now_ms, budget,
+                                         ks->hooks.field_expired ? field_gone : NULL, &g);
+    if (gone == 0) {
+        return e;
+    }
+    const bool empty = hash_value_count(&h) == 0;
+    entry_set_object(e, h.object);
+    ks->stats.expired_fields += gone;
+    if (empty) {
+        keyspace__take(ks, db, k->slot, k->hash, e);
+    }
+    if (ks->hooks.modified) {
+        ks->hooks.modified(ks, db, k);
+    }
+    keyspace__event(ks, db, EVENT_HASH, "hexpired", name);
+    if (empty) {
+        keyspace__event(ks, db, EVENT_GENERIC, "del", name);
+        keyspace__free_entry(ks, e); /* last: k may point into it */
+    }
+    return empty ? NULL : e;
+}
+
+struct entry *key_purge_fields(struct call *c, const struct key *k, struct entry *e, size_t budget)
+{
+    return keyspace__purge_fields(call_keyspace(c, k), c->db, k, e, c->now_ms, &budget);
 }
 
 /* --- looking up --- */
@@ -343,6 +440,11 @@ static inline struct entry *find(const struct keyspace *ks, int db, const struct
         return NULL;
     }
     return table_find_inline(&slots[k->slot].table, k->hash, entry_is, k);
+}
+
+const struct entry *keyspace_find(const struct keyspace *ks, int db, const struct key *k)
+{
+    return find(ks, db, k);
 }
 
 /* An expired entry: deletes it if that is this server's to do. True: the key counts as absent. */
@@ -533,6 +635,7 @@ struct entry *key_set_object(struct call *c, const struct key *k, struct entry *
     struct entry_shape shape = {.type = type, .encoding = enc};
     e = set_shape(c, k, e, &shape, keep_ttl);
     entry_set_object(e, object);
+    fields_note(call_keyspace(c, k), c->db, k, e);
     return e;
 }
 
@@ -542,6 +645,7 @@ void key_convert(struct call *c, const struct key *k, struct entry *e, enum valu
     assert(enc > ENC_BLOB && e->encoding > ENC_BLOB);
     e->encoding = enc;
     entry_set_object(e, object);
+    fields_note(call_keyspace(c, k), c->db, k, e);
 }
 
 struct entry *key_set_expiry(struct call *c, const struct key *k, struct entry *e, int64_t at_ms)
@@ -595,6 +699,7 @@ struct entry *key_attach(struct call *c, const struct key *k, struct entry *loos
     struct keyspace *ks = call_keyspace(c, k);
     struct entry *e = entry_rename(loose, slice_of(k->ptr, k->len));
     add_new(c, ks, k, e);
+    fields_note(ks, c->db, k, e);
     return e;
 }
 
@@ -631,6 +736,9 @@ static void flush_one(struct keyspace *ks, int db)
 void keyspace_flush(struct keyspace *ks, int db)
 {
     assert(!ks->view_of);
+    if (ks->hooks.flushing) {
+        ks->hooks.flushing(ks, db);
+    }
     if (db >= 0) {
         flush_one(ks, db);
         return;
@@ -643,6 +751,9 @@ void keyspace_flush(struct keyspace *ks, int db)
 void keyspace_swap(struct keyspace *ks, int a, int b)
 {
     assert(!ks->view_of);
+    if (ks->hooks.swapping) {
+        ks->hooks.swapping(ks, a, b);
+    }
     struct keyspace_db *d = ks->db[a];
     ks->db[a] = ks->db[b];
     ks->db[b] = d;
@@ -674,4 +785,15 @@ void keyspace_prefetch_entry(const struct keyspace *ks, int db, const struct key
     if (slots) {
         table_prefetch_item(&slots[k->slot].table, k->hash);
     }
+}
+
+const struct table *keyspace_members(const struct keyspace *ks, int db, const struct key *k)
+{
+    const struct entry *e = find(ks, db, k);
+    if (!e || e->encoding <= ENC_BLOB) {
+        return NULL;
+    }
+    const struct value_ops *ops = entry_value_ops(e->type, e->encoding);
+    const struct table *members = ops->members ? ops->members(entry_object(e)) : NULL;
+    return members && members->depth_ > 0 ? members : NULL;
 }

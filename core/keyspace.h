@@ -14,8 +14,9 @@
  * I1  keys and expiring of a database are the sums over its slots.
  * I2  a bit of occupied[] is set exactly when the slot's table is not empty (owner's copy; settled
  *     after lending).
- * I3  expire_min_ms of a slot is never later than its earliest expiry; expire_next_ms and
- *     expire_added_ms of a database together are never later than that of any of its slots.
+ * I3  expire_min_ms of a slot is never later than its earliest expiry, of a key or of a hash's
+ *     field; expire_next_ms and expire_added_ms_ of a database together are never later than that
+ *     of any of its slots.
  */
 #ifndef ASHLAR_CORE_KEYSPACE_H
 #define ASHLAR_CORE_KEYSPACE_H
@@ -32,10 +33,17 @@ enum { DATABASES_MAX = 256 };
 struct slot_keys {
     struct table table;
     uint32_t expiring;     /* keys with an expiry */
-    uint32_t expiry_set_;  /* an expiry was set since the active cycle began with this slot */
-    int64_t expire_min_ms; /* lower bound of the earliest expiry; only if expiring > 0 */
+    uint16_t expiry_set_;  /* an expiry was set since the active cycle began with this slot */
+    uint16_t fields_;      /* there may be hashes with fields that expire */
+    int64_t expire_min_ms; /* lower bound of the earliest expiry; only if slot_may_expire() */
 };
 static_assert(sizeof(struct slot_keys) == 40, "16384 of them stay in the second-level cache");
+
+/* Has the slot anything that expires? Then expire_min_ms says when. */
+static inline bool slot_may_expire(const struct slot_keys *slot)
+{
+    return slot->expiring > 0 || slot->fields_;
+}
 
 struct keyspace_db {
     struct slot_keys *slots; /* SLOT_COUNT; NULL until the first key (mapped lazily) */
@@ -50,6 +58,7 @@ struct keyspace_db {
 /* What commands did to keys, for INFO, watchers and the journal. Single writer; others read relaxed. */
 struct keyspace_stats {
     uint64_t hits, misses, expired, evicted;
+    uint64_t expired_fields;
 };
 
 struct deferred_free; /* values being freed in slices */
@@ -64,14 +73,27 @@ typedef void keyspace_event_hook(struct keyspace *ks, int db, unsigned class, co
                                  struct slice key);
 /* The key has changed or gone: WATCH, client-side caching. */
 typedef void keyspace_modified_hook(struct keyspace *ks, int db, const struct key *k);
+/* The key has not changed for those, but clients who wait for its data must look again. */
+typedef void keyspace_ready_hook(struct keyspace *ks, int db, const struct key *k);
 /* The key has expired and is about to be deleted, by access or by the active cycle: journal. */
 typedef void keyspace_expired_hook(struct keyspace *ks, int db, const struct key *k);
+/* A database (-1: all) is about to be emptied; databases a and b are about to be swapped. */
+typedef void keyspace_flushing_hook(struct keyspace *ks, int db);
+typedef void keyspace_swapping_hook(struct keyspace *ks, int a, int b);
+/* The same for a field of a hash. */
+typedef void keyspace_field_expired_hook(struct keyspace *ks, int db, const struct key *k,
+                                         struct slice field);
 
 struct keyspace_hooks {
     keyspace_event_hook *event;
     keyspace_modified_hook *modified;
+    keyspace_ready_hook *ready;
     keyspace_expired_hook *expired;
-    void *ctx;
+    keyspace_field_expired_hook *field_expired;
+    keyspace_flushing_hook *flushing;
+    keyspace_swapping_hook *swapping;
+    void *ctx;    /* the owner's */
+    void *record; /* while lent: where the borrower notes for the owner what it changed */
 };
 
 struct keyspace {
@@ -90,6 +112,7 @@ struct keyspace {
         int64_t rest_until_ms;    /* the last round found little: no new one before */
         uint64_t slots, seen, gone; /* slots and keys looked at, keys deleted in this round */
         bool in_round, in_db, in_slot;
+        bool slot_fields;         /* in a slot begun with: fields that expire have been found */
     } expire_;                    /* where the active cycle is */
     struct {
         uint32_t db, slot;
@@ -134,6 +157,8 @@ struct entry *key_read(struct call *c, const struct key *k);
 struct entry *key_write(struct call *c, const struct key *k);
 /* Without any trace (OBJECT, TTL, TYPE, DEBUG …). */
 struct entry *key_peek(struct call *c, const struct key *k);
+/* What lies under the key, expired or not; nothing is done about it. */
+const struct entry *keyspace_find(const struct keyspace *ks, int db, const struct key *k);
 /* As key_read/key_write, and replies WRONGTYPE and sets *bad when the type differs. */
 struct entry *key_read_type(struct call *c, const struct key *k, enum value_type type, bool *bad);
 struct entry *key_write_type(struct call *c, const struct key *k, enum value_type type, bool *bad);
@@ -158,6 +183,10 @@ struct entry *key_set_expiry(struct call *c, const struct key *k, struct entry *
 struct entry *key_clear_expiry(struct call *c, const struct key *k, struct entry *e);
 /* Deletes the key; its value is freed at once when small, else in slices. */
 void key_delete(struct call *c, const struct key *k, struct entry *e);
+/* Frees a value that belongs to no key (any more), at once when it is small, else in slices; k is
+ * the key that it belonged to. */
+void key_release(struct call *c, const struct key *k, enum value_type type,
+                 enum value_encoding enc, void *object);
 /* A collection takes another encoding in place, or another address: its object has been replaced
  * by the caller. Same entry, nothing freed. */
 void key_convert(struct call *c, const struct key *k, struct entry *e, enum value_encoding enc,
@@ -166,6 +195,10 @@ void key_convert(struct call *c, const struct key *k, struct entry *e, enum valu
  * gives it back with key_attach under a new name (which must be absent), or frees it. */
 struct entry *key_detach(struct call *c, const struct key *k, struct entry *e);
 struct entry *key_attach(struct call *c, const struct key *k, struct entry *loose);
+/* Deletes fields of a hash that have expired, looking at about budget of them, tells the hooks and
+ * posts the events; the key goes when none is left: NULL then, else the entry. */
+struct entry *key_purge_fields(struct call *c, const struct key *k, struct entry *e,
+                               size_t budget);
 /* The same key_* functions in another database: COPY DB, MOVE. */
 struct call key_call_in_db(const struct call *c, int db);
 
@@ -189,6 +222,8 @@ enum event_class { /* bits of notify-keyspace-events */
 };
 /* The key has changed: watchers, client-side caches, and c->dirty += changes. */
 void key_modified(struct call *c, const struct key *k, uint64_t changes);
+/* Only those who wait for the key's data are told (a consumer group has gone). */
+void key_ready(struct call *c, const struct key *k);
 /* A keyspace event ("set", "del" …). */
 void key_event(struct call *c, enum event_class class, const char *event, const struct key *k);
 
@@ -210,6 +245,9 @@ struct entry *keyspace_random(struct keyspace *ks, int db);
 void keyspace_prefetch_table(const struct keyspace *ks, int db, const struct key *k); /* slot header */
 void keyspace_prefetch_bucket(const struct keyspace *ks, int db, const struct key *k);
 void keyspace_prefetch_entry(const struct keyspace *ks, int db, const struct key *k);
+/* The table of a large value's members, if the key has one whose buckets are not in the cache
+ * anyway, else NULL; good until something changes. */
+const struct table *keyspace_members(const struct keyspace *ks, int db, const struct key *k);
 
 /* --- background slice. may_touch says whether the owner has the slot (not lent); deadline by the
  * monotonic clock. --- */
@@ -221,7 +259,8 @@ struct keyspace_background {
     void (*expired)(void *ctx, int db, const struct entry *e);
     void *ctx;
 };
-/* Deletes expired keys, slot after slot; returns how many. */
+/* Deletes expired keys, and expired fields of hashes, slot after slot; returns how many keys and
+ * fields. */
 size_t keyspace_expire_slice(struct keyspace *ks, const struct keyspace_background *b);
 /* Frees some of what was put aside; true when nothing is left. */
 bool keyspace_free_slice(struct keyspace *ks, uint64_t deadline_ns);

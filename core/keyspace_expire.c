@@ -6,6 +6,8 @@
  *   round ─► database: only if something may be due (expire_next_ms_, expire_added_ms_)
  *              └─► slot: only if something may be due (expire_min_ms), and if it is not lent
  *                    └─► every key of the slot: deletes what is due, notes the earliest of the rest
+ *                          └─► a hash with fields that are due: deletes FIELDS_AT_ONCE of them and,
+ *                              if that was not enough, comes back to the same bucket of the slot
  *
  * A round may take many slices; it goes on where it was left, in the middle of a slot if need be.
  * What it learns becomes valid when a slot, and a database, is done with; what is set meanwhile is
@@ -28,6 +30,7 @@ enum {
     REST_SLOTS_MIN = 1024,    /* smaller rounds cost nothing worth a rest */
     REST_SEEN_MIN = 10000,
     REST_SHARE = 40,          /* "little": less than one key in 40 */
+    FIELDS_AT_ONCE = 256,     /* looked at in a hash before the clock is */
     FREE_UNITS = 64,          /* items, or pages, freed between two looks at the clock */
 };
 
@@ -38,7 +41,8 @@ struct sweep {
     const struct keyspace_background *b;
     int db;
     uint16_t slot;
-    uint32_t seen, gone; /* in this slice */
+    uint32_t seen, gone; /* keys and fields, in this slice */
+    bool again;          /* a hash of this bucket has more fields that are due */
 };
 
 static inline int64_t min_ms(int64_t a, int64_t b)
@@ -46,17 +50,41 @@ static inline int64_t min_ms(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* A hash with fields that expire. */
+static void sweep_fields(struct sweep *s, struct entry *e, int64_t at_ms)
+{
+    struct keyspace *ks = s->ks;
+    if (at_ms < s->b->now_ms) {
+        const struct key k = keyspace__key_of(e, s->slot);
+        const uint64_t before = ks->stats.expired_fields;
+        size_t budget = FIELDS_AT_ONCE;
+        e = keyspace__purge_fields(ks, s->db, &k, e, s->b->now_ms, &budget);
+        s->seen += (uint32_t)(FIELDS_AT_ONCE - budget);
+        s->gone += (uint32_t)(ks->stats.expired_fields - before);
+        at_ms = e ? keyspace__fields_expire_ms(e) : INT64_MAX;
+        if (at_ms < s->b->now_ms) {
+            s->again = true;
+            return; /* what the next visit finds counts */
+        }
+    }
+    if (at_ms != INT64_MAX) {
+        ks->expire_.slot_fields = true;
+        ks->expire_.slot_min_ms = min_ms(ks->expire_.slot_min_ms, at_ms);
+    }
+}
+
 static void sweep_visit(void *item, void *ctx)
 {
     struct sweep *s = ctx;
     struct entry *e = item;
     s->seen++;
-    if (!(e->flags & ENTRY_EXPIRES)) {
-        return;
-    }
-    int64_t at_ms = entry_expiry_ms(e);
+    int64_t at_ms = e->flags & ENTRY_EXPIRES ? entry_expiry_ms(e) : INT64_MAX;
     if (at_ms >= s->b->now_ms) {
         s->ks->expire_.slot_min_ms = min_ms(s->ks->expire_.slot_min_ms, at_ms);
+        int64_t fields_ms = keyspace__fields_expire_ms(e);
+        if (fields_ms != INT64_MAX) {
+            sweep_fields(s, e, fields_ms);
+        }
         return;
     }
     if (s->b->expired) {
@@ -80,21 +108,27 @@ static bool sweep_slot(struct sweep *s, struct slot_keys *slot)
         ks->expire_.in_slot = true;
         ks->expire_.pos = 0;
         ks->expire_.slot_min_ms = INT64_MAX;
+        ks->expire_.slot_fields = false;
         slot->expiry_set_ = 0;
     }
     uint32_t clock_at = s->seen + CLOCK_EVERY_KEYS;
     do {
-        ks->expire_.pos = table_scan_remove(&slot->table, &keyspace__table_type, ks->expire_.pos,
-                                            sweep_visit, s);
-        if (s->seen >= clock_at && ks->expire_.pos) {
+        s->again = false;
+        uint64_t next = table_scan_remove(&slot->table, &keyspace__table_type, ks->expire_.pos,
+                                          sweep_visit, s);
+        ks->expire_.pos = s->again ? ks->expire_.pos : next;
+        if (s->seen >= clock_at && (s->again || next)) {
             clock_at = s->seen + CLOCK_EVERY_KEYS;
             if (time_is_up(s->b)) {
                 return false;
             }
         }
-    } while (ks->expire_.pos);
+    } while (s->again || ks->expire_.pos);
     ks->expire_.in_slot = false;
     slot->expire_min_ms = ks->expire_.slot_min_ms;
+    if (!slot->expiry_set_) {
+        slot->fields_ = ks->expire_.slot_fields;
+    }
     if (slot->expiry_set_) { /* while the sweep was interrupted: behind it, maybe */
         slot->expire_min_ms = min_ms(slot->expire_min_ms, s->b->now_ms);
     }
@@ -124,11 +158,11 @@ static bool sweep_db(struct sweep *s)
         } else {
             struct slot_keys *slot = &d->slots[n];
             s->slot = (uint16_t)n;
-            bool due = slot->expiring > 0 && slot->expire_min_ms < now_ms;
+            bool due = slot_may_expire(slot) && slot->expire_min_ms < now_ms;
             if ((due || ks->expire_.in_slot) && !sweep_slot(s, slot)) {
                 return false;
             }
-            if (slot->expiring > 0) {
+            if (slot_may_expire(slot)) {
                 ks->expire_.db_min_ms = min_ms(ks->expire_.db_min_ms, slot->expire_min_ms);
             }
         }

@@ -18,6 +18,12 @@ void keyspace__take(struct keyspace *ks, int db, uint16_t slot, uint64_t hash, s
 void keyspace__free_entry(struct keyspace *ks, struct entry *e);
 /* Tells the hooks, counts, takes out and frees. */
 void keyspace__expire(struct keyspace *ks, int db, const struct key *k, struct entry *e);
+/* Deletes expired fields of a hash, tells the hooks, posts the events; deletes the key when none is
+ * left: NULL then. *budget: as in hash_value_purge(). */
+struct entry *keyspace__purge_fields(struct keyspace *ks, int db, const struct key *k,
+                                     struct entry *e, int64_t now_ms, size_t *budget);
+/* When the earliest field of a hash expires (a bound); INT64_MAX: none does. */
+int64_t keyspace__fields_expire_ms(const struct entry *e);
 /* Has notify-keyspace-events this class? Then tells the hook. */
 void keyspace__event(struct keyspace *ks, int db, enum event_class class, const char *event,
                      struct slice key);

@@ -22,6 +22,7 @@ enum {
     COMPRESS_BYTES_MIN = 48,   /* smaller nodes are not worth trying */
     COMPRESS_GAIN_MIN = 8,
     MEMORY_SAMPLES = 32,
+    CUT_NODES_MIN = VALUE_FREE_AT_ONCE, /* fewer are freed where they are cut away */
     LARGE_BYTES_LAST = 1 << 28, /* no element of a listpack is as long as this */
 };
 static_assert(LARGE_BYTES_LAST < LISTPACK_MAX_BYTES / 2, "one such element fits into a listpack");
@@ -616,7 +617,23 @@ void list_replace(struct list_value *v, const struct list_rules *r, uint64_t ind
     settle_compression(v->object, r, i, (int64_t)i + 1);
 }
 
-static void nodes_delete(struct list *l, const struct list_rules *r, uint64_t index, uint64_t n)
+/* Nodes [i, i + n) in a list of their own; they are still in the row. */
+static struct list *nodes_take(const struct list *l, uint32_t i, uint32_t n)
+{
+    struct list *taken = list_nodes_new();
+    row_center(taken, row_cap_for(n));
+    taken->first = 0;
+    taken->n = n;
+    memcpy(taken->nodes, node_of(l, i), n * sizeof *taken->nodes);
+    for (uint32_t j = 0; j < n; j++) {
+        taken->count += taken->nodes[j].count; /* I2 */
+    }
+    return taken;
+}
+
+/* cut NULL: all is freed here. */
+static void nodes_delete(struct list *l, const struct list_rules *r, uint64_t index, uint64_t n,
+                         struct list **cut)
 {
     uint32_t i, k, gone = 0;
     seek(l, index, &i, &k);
@@ -630,8 +647,14 @@ static void nodes_delete(struct list *l, const struct list_rules *r, uint64_t in
     }
     while (n > 0 && n >= node_of(l, i + gone)->count) {
         n -= node_of(l, i + gone)->count;
-        node_free(node_of(l, i + gone));
         gone++;
+    }
+    if (cut && gone >= CUT_NODES_MIN) {
+        *cut = nodes_take(l, i, gone);
+    } else {
+        for (uint32_t j = 0; j < gone; j++) {
+            node_free(node_of(l, i + j));
+        }
     }
     if (n > 0) { /* the head of the last */
         node_delete(node_of(l, i + gone), 0, (uint32_t)n);
@@ -642,17 +665,30 @@ static void nodes_delete(struct list *l, const struct list_rules *r, uint64_t in
     settle_compression(l, r, (int64_t)i - 1, i);
 }
 
-void list_delete(struct list_value *v, const struct list_rules *r, uint64_t index, uint64_t n)
+static void delete_or_cut(struct list_value *v, const struct list_rules *r, uint64_t index,
+                          uint64_t n, struct list **cut)
 {
     if (n == 0) {
         return;
     }
     if (v->encoding == ENC_QUICKLIST) {
-        nodes_delete(v->object, r, index, n);
+        nodes_delete(v->object, r, index, n, cut);
     } else {
         struct listpack *lp = v->object;
         v->object = listpack_delete(lp, listpack_seek(lp, (int64_t)index), (uint32_t)n, NULL);
     }
+}
+
+void list_delete(struct list_value *v, const struct list_rules *r, uint64_t index, uint64_t n)
+{
+    delete_or_cut(v, r, index, n, NULL);
+}
+
+struct list *list_cut(struct list_value *v, const struct list_rules *r, uint64_t index, uint64_t n)
+{
+    struct list *cut = NULL;
+    delete_or_cut(v, r, index, n, &cut);
+    return cut;
 }
 
 /* Deletes up to max elements of a node; its count may become 0. */

@@ -111,6 +111,9 @@ void list_replace(struct list_value *v, const struct list_rules *r, uint64_t ind
                   struct slice s);
 /* n elements from index on, which must be there. Deleting all leaves an empty list. */
 void list_delete(struct list_value *v, const struct list_rules *r, uint64_t index, uint64_t n);
+/* The same, but whole nodes, if there are many, come back as a list of their own: to be freed in
+ * slices. NULL otherwise. */
+struct list *list_cut(struct list_value *v, const struct list_rules *r, uint64_t index, uint64_t n);
 /* Deletes elements equal to s, at most max (0: all), beginning at an end; returns how many. */
 uint64_t list_remove(struct list_value *v, const struct list_rules *r, struct slice s,
                      uint64_t max, enum list_end from);

@@ -132,6 +132,7 @@ static int call_command(lua_State *lua, bool raise_errors)
     vm->reply.resp = (uint8_t)run->resp;
     vm->host->call(run->call->ctx, vm->argv, argc, &vm->reply);
     trim_argv(vm);
+    lua_settop(lua, 0); /* thousands of arguments leave no room for the reply */
     bool is_error = script__push_reply(lua, vm);
     return is_error && raise_errors ? lua_error(lua) : 1;
 }

@@ -348,7 +348,7 @@ static int base_load(lua_State *lua)
 
 /* --- Functions of the table library, made anew --- */
 
-static int table_insert(lua_State *lua)
+static int lib_table_insert(lua_State *lua)
 {
     luaL_checktype(lua, 1, LUA_TTABLE);
     int end = (int)lua_objlen(lua, 1) + 1;
@@ -458,7 +458,7 @@ static void replace_functions(lua_State *lua)
     }
 
     lua_getfield(lua, -1, "table");
-    set_function(lua, "insert", table_insert);
+    set_function(lua, "insert", lib_table_insert);
     set_function(lua, "foreach", table_foreach);
     lua_pop(lua, 1);
     lua_getfield(lua, -1, "math");

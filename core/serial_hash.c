@@ -3,6 +3,7 @@
  *   RDB_HASH              length, then field, value …
  *   RDB_HASH_LISTPACK     a string: the listpack
  *   RDB_HASH_ZIPLIST      a string: the ziplist that came before it (read only)
+ *   RDB_HASH_ZIPMAP       a string: the zipmap that came before that (read only)
  *   RDB_HASH_METADATA     earliest expiry (8 bytes LE), length, then per field: its expiry counted
  *                         from the earliest, plus one, 0 for none; field; value
  *   RDB_HASH_LISTPACK_EX  earliest expiry (8 bytes LE), a string: the listpack of triples
@@ -13,6 +14,7 @@
 #include "core/num.h"
 #include "core/serial_type.h"
 #include "core/ziplist.h"
+#include "core/zipmap.h"
 
 #include <endian.h>
 
@@ -175,6 +177,7 @@ static bool load_fields(struct serial_reader *r, bool expiries, struct hash_valu
 struct check {
     struct hash_fields *fields;
     int64_t last_ms;
+    size_t longest; /* field or value, bytes */
     bool good;
 };
 
@@ -189,6 +192,8 @@ static void check_field(const struct hash_element *e, void *ctx)
         return;
     }
     c->last_ms = at_ms;
+    c->longest = e->field.len > c->longest ? e->field.len : c->longest;
+    c->longest = e->value.len > c->longest ? e->value.len : c->longest;
     hash_fields_add(c->fields, hash, e->field, e->value, e->at_ms);
 }
 
@@ -205,7 +210,10 @@ static bool expiries_are_numbers(const struct listpack *lp)
     return true;
 }
 
-static bool accept_listpack(struct serial_reader *r, struct hash_value *h)
+/* Becomes a table when it has too many fields, or when it was a zipmap, whose limit was another, and
+ * one is too long. */
+static bool accept_listpack(struct serial_reader *r, enum serial_rdb_type type,
+                            struct hash_value *h)
 {
     const uint32_t elements = listpack_count(h->object);
     const uint32_t stride = h->encoding == ENC_LISTPACK_EX ? 3 : 2;
@@ -216,7 +224,9 @@ static bool accept_listpack(struct serial_reader *r, struct hash_value *h)
     struct check check = {.fields = hash_fields_new(), .good = true};
     hash_value_each(h, HASH_SEE_ALL, check_field, &check);
     const int64_t max = r->settings->hash_max_listpack_entries;
-    if (check.good && (max < 0 || elements / stride > (uint64_t)max)) {
+    const bool too_long = type == RDB_HASH_ZIPMAP &&
+                          (int64_t)check.longest > r->settings->hash_max_listpack_value;
+    if (check.good && (max < 0 || elements / stride > (uint64_t)max || too_long)) {
         listpack_free(h->object);
         *h = (struct hash_value){ENC_TABLE, check.fields};
     } else {
@@ -229,6 +239,9 @@ static struct listpack *listpack_of(struct slice bytes, enum serial_rdb_type typ
 {
     if (type == RDB_HASH_ZIPLIST) {
         return ziplist_to_listpack(bytes.ptr, bytes.len);
+    }
+    if (type == RDB_HASH_ZIPMAP) {
+        return zipmap_to_listpack(bytes.ptr, bytes.len);
     }
     return listpack_validate(bytes.ptr, bytes.len) ? listpack_from_bytes(bytes.ptr, bytes.len)
                                                    : NULL;
@@ -248,7 +261,7 @@ static bool load_listpack(struct serial_reader *r, enum serial_rdb_type type,
     h->encoding = expiries ? ENC_LISTPACK_EX : ENC_LISTPACK;
     h->object = listpack_of(bytes, type);
     release(blob);
-    if (h->object && !accept_listpack(r, h)) {
+    if (h->object && !accept_listpack(r, type, h)) {
         hash_value_free(h);
     }
     return h->object != NULL;

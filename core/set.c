@@ -280,6 +280,11 @@ void set_expect(struct set *s, size_t count, const struct settings *settings)
     }
 }
 
+static void *member_clone(void *item, void *ctx)
+{
+    return member_new(ctx, member_slice(item));
+}
+
 struct set set_copy(const struct set *s)
 {
     if (s->encoding == ENC_INTSET) {
@@ -289,14 +294,7 @@ struct set set_copy(const struct set *s)
         return (struct set){ENC_LISTPACK, listpack_copy(s->object)};
     }
     struct members *t = members_new();
-    struct set_iter it;
-    struct set_member m;
-    set_iter_init(&it, s);
-    while (set_next(&it, &m)) {
-        const uint64_t hash = hash_of(&m);
-        table_insert(&t->table, &members_type, hash, member_new(t, set_member_bytes(&m)));
-    }
-    set_iter_end(&it);
+    table_clone(&t->table, &members_of(s)->table, member_clone, t);
     return (struct set){ENC_TABLE, t};
 }
 
@@ -687,6 +685,11 @@ static void digest_members(const void *object, uint8_t digest[20])
     set_digest(ENC_TABLE, object, digest);
 }
 
+static const struct table *members_table(const void *object)
+{
+    return &((const struct members *)object)->table;
+}
+
 const struct value_ops set__intset_ops = {
     .free = free_intset,
     .bytes = intset_block_bytes,
@@ -705,4 +708,5 @@ const struct value_ops set__table_ops = {
     .free_effort = members_effort,
     .bytes = members_bytes,
     .digest = digest_members,
+    .members = members_table,
 };

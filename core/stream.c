@@ -86,6 +86,13 @@ size_t stream_bytes(const void *object)
     return bytes;
 }
 
+struct stream *stream_of_group(struct stream_group *g)
+{
+    struct stream *s = stream_new();
+    stream_groups_put(&s->groups, g);
+    return s;
+}
+
 struct stream *stream_copy(const struct stream *s)
 {
     struct stream *to = stream_new();

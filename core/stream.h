@@ -33,6 +33,9 @@ struct stream {
 
 struct stream *stream_new(void);
 void stream_free(void *s);
+/* A stream without entries that owns this group, which has been taken out of its own: it can be
+ * freed in slices. */
+struct stream *stream_of_group(struct stream_group *g);
 struct stream *stream_copy(const struct stream *s);
 
 /* As value_ops wants them (entry.h). */

@@ -193,6 +193,14 @@ struct stream_group *stream_groups_add(struct stream_names *groups, struct slice
     return g;
 }
 
+void stream_groups_put(struct stream_names *groups, struct stream_group *g)
+{
+    uint32_t at;
+    const void *other = stream_names_find(groups, g->named.name, &at);
+    assert(!other);
+    names_put(groups, at, g);
+}
+
 void stream_groups_take(struct stream_names *groups, struct stream_group *g)
 {
     names_drop(groups, g->named.name);
@@ -200,14 +208,6 @@ void stream_groups_take(struct stream_names *groups, struct stream_group *g)
         mem_free(groups->items);
         *groups = (struct stream_names){0};
     }
-}
-
-void stream_group_free(struct stream_group *g)
-{
-    size_t budget = SIZE_MAX;
-    const bool gone = stream_group_free_slice(g, &budget);
-    assert(gone);
-    (void)gone;
 }
 
 /* Consumers first: their trees are freed without a look at the nacks, which the group owns. */

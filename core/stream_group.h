@@ -75,9 +75,10 @@ bool stream_group_forget(struct stream_group *g, struct stream_id id);
 /* --- groups (stream.h has the functions by stream) --- */
 struct stream_group *stream_groups_add(struct stream_names *groups, struct slice name,
                                        struct stream_id last_id, int64_t entries_read);
+/* Puts a group that has been taken out into another array. */
+void stream_groups_put(struct stream_names *groups, struct stream_group *g);
 /* Takes a group out of the array; it is the caller's. */
 void stream_groups_take(struct stream_names *groups, struct stream_group *g);
-void stream_group_free(struct stream_group *g);
 /* Frees about *budget pending entries, counting it down; true when the group is gone. */
 bool stream_group_free_slice(struct stream_group *g, size_t *budget);
 size_t stream_group_bytes(const struct stream_group *g);

@@ -34,6 +34,7 @@ enum {
     CHAIN_GATHER = 64,
     REBUILD_AHEAD = 12,     /* items touched ahead while they are rehashed */
     DEPTH_MAX = 40,
+    CLONE_AHEAD = 3,        /* buckets whose items are touched ahead while they are cloned */
     RANDOM_TRIES = 256,
     FLAG_SCANNING = 1,      /* a visit is running: nothing moves */
     FLAG_DRAINING = 2,
@@ -689,6 +690,72 @@ void table_compact(struct table *t, uint64_t pos)
             pointer_set(b, TABLE_BUCKET_ITEMS - 1, moved);
         }
     }
+}
+
+static void touch_items(const struct table__bucket *b)
+{
+    for (unsigned i = 0; i < bucket_count(b); i++) {
+        table__touch(table__pointer(b, i));
+    }
+}
+
+/* A bucket with what is chained to it, items replaced by their clones. */
+static void bucket_clone(struct table__bucket *to, const struct table__bucket *from,
+                         table_clone_item *clone, void *ctx)
+{
+    for (;;) {
+        *to = *from;
+        for (unsigned i = 0; i < bucket_count(from); i++) {
+            pointer_set(to, i, clone(table__pointer(from, i), ctx));
+        }
+        from = bucket_next(from);
+        if (!from) {
+            return;
+        }
+        struct table__bucket *next = buckets_alloc(1);
+        pointer_set(to, TABLE_BUCKET_ITEMS - 1, next);
+        to = next;
+    }
+}
+
+static void segment_clone(struct table__bucket *to, const struct table__bucket *from, unsigned n,
+                          table_clone_item *clone, void *ctx)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (i + CLONE_AHEAD < n) {
+            touch_items(&from[i + CLONE_AHEAD]);
+        }
+        bucket_clone(&to[i], &from[i], clone, ctx);
+    }
+}
+
+void table_clone(struct table *to, const struct table *from, table_clone_item *clone, void *ctx)
+{
+    assert(to->count == 0 && !to->root_ && from->flags_ == 0);
+    if (!from->root_) {
+        return;
+    }
+    *to = *from;
+    if (from->depth_ == 0) {
+        to->root_ = buckets_alloc(from->buckets_);
+        segment_clone(to->root_, from->root_, from->buckets_, clone, ctx);
+        return;
+    }
+    const struct table__dir *dir = table_dir(from);
+    struct table__dir *copy = mem_alloc(sizeof *copy + (sizeof(uint64_t) << from->depth_));
+    to->root_ = copy;
+    copy->deepest = dir->deepest;
+    copy->buckets = 0; /* segment_new() counts */
+    for (uint64_t i = 0; i < 1ull << from->depth_;) {
+        struct segment s = segment_unpack(dir->at[i]), new = s;
+        new.count = segment_header(s.buckets)->count;
+        new.prefix = i >> (from->depth_ - s.depth);
+        segment_new(to, &new);
+        segment_clone(new.buckets, s.buckets, s.n, clone, ctx);
+        segment_publish(to, &new);
+        i += 1ull << (from->depth_ - s.depth);
+    }
+    assert(copy->buckets == dir->buckets);
 }
 
 size_t table_bytes(const struct table *t)

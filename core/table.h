@@ -81,6 +81,11 @@ void *table_random(const struct table *t, uint64_t (*random)(void *ctx), void *c
 /* Moves the buckets that cover position pos (with pos as table_scan gives it) to better places, if
  * there are any (slab_is_sparse). The items stay; between scans only. */
 void table_compact(struct table *t, uint64_t pos);
+/* Makes the empty table to a table like from, bucket by bucket: no hashing and no growing;
+ * each item is what clone() makes of from's (the same pointer, if the caller replaces it later). The
+ * items are touched ahead. */
+typedef void *table_clone_item(void *item, void *ctx);
+void table_clone(struct table *to, const struct table *from, table_clone_item *clone, void *ctx);
 /* Memory of buckets and directory, bytes. */
 size_t table_bytes(const struct table *t);
 /* Frees items (by visit) and buckets, at most about budget items per call; true when done and the

@@ -148,14 +148,7 @@ struct zset zset_copy(const struct zset *z)
     if (z->encoding == ENC_LISTPACK) {
         return (struct zset){ENC_LISTPACK, listpack_copy(z->object)};
     }
-    struct zset_tree *t = zset_tree_new();
-    struct zset_cursor at;
-    for (const struct zset_member *m = zset_tree_seek(tree_of(z), 0, &at); m;
-         m = zset_tree_next(&at)) {
-        struct slice name = zset_member_name(m);
-        zset_tree_add(t, hash_of(name), name, m->score);
-    }
-    return (struct zset){ENC_TREE, t};
+    return (struct zset){ENC_TREE, zset_tree_copy(tree_of(z))};
 }
 
 void zset_free(struct zset *z)
@@ -529,10 +522,16 @@ static void tree_value_digest(const void *object, uint8_t digest[SHA1_BYTES])
     digest_all(&z, digest);
 }
 
+static const struct table *tree_value_members(const void *object)
+{
+    return &((const struct zset_tree *)object)->members;
+}
+
 const struct value_ops zset_tree_ops = {
     .free = tree_value_free,
     .free_slice = tree_value_free_slice,
     .free_effort = tree_value_effort,
     .bytes = tree_value_bytes,
     .digest = tree_value_digest,
+    .members = tree_value_members,
 };

@@ -1,6 +1,7 @@
 /* zset_serial.c - sorted sets as the bytes of an RDB file (serial_type.h).
  *
  *   RDB_ZSET_LISTPACK  a string that is a listpack: names and scores in order
+ *   RDB_ZSET_ZIPLIST   the same in the form of before Redis 7 (ziplist.h). Read only.
  *   RDB_ZSET_2         length, then name and score (eight bytes, little endian), highest first
  *   RDB_ZSET           the same with scores as text behind a byte of length; 253 nan, 254 inf,
  *                      255 -inf. Read only.
@@ -10,6 +11,7 @@
 #include "core/mem.h"
 #include "core/num.h"
 #include "core/serial_type.h"
+#include "core/ziplist.h"
 #include "core/zset.h"
 #include <endian.h>
 #include <math.h>
@@ -110,6 +112,21 @@ bool serial__load_zset(struct serial_reader *r, enum serial_rdb_type type,
     return true;
 }
 
+/* The bytes as a listpack that is a sorted set; NULL when they are none. */
+static struct listpack *listpack_of(const struct blob *b, enum serial_rdb_type type)
+{
+    if (type == RDB_ZSET_LISTPACK) {
+        return zset_listpack_validate(b->data, b->len) ? listpack_from_bytes(b->data, b->len)
+                                                       : NULL;
+    }
+    struct listpack *lp = ziplist_to_listpack(b->data, b->len);
+    if (lp && !zset_listpack_validate(listpack_data(lp), listpack_bytes(lp))) {
+        listpack_free(lp);
+        lp = NULL;
+    }
+    return lp;
+}
+
 bool serial__load_zset_listpack(struct serial_reader *r, enum serial_rdb_type type,
                                 struct serial_loaded *out)
 {
@@ -118,10 +135,7 @@ bool serial__load_zset_listpack(struct serial_reader *r, enum serial_rdb_type ty
     if (!serial__read_string(r, &blob, &number) || !blob) {
         return false;
     }
-    struct listpack *lp = NULL;
-    if (zset_listpack_validate(blob->data, blob->len)) {
-        lp = listpack_from_bytes(blob->data, blob->len);
-    }
+    struct listpack *lp = listpack_of(blob, type);
     blob_release(blob);
     if (!lp) {
         return false;

@@ -468,6 +468,23 @@ struct zset_member *zset_tree_prev(struct zset_cursor *at)
     return cross(at, true);
 }
 
+uint32_t zset_tree_run(struct zset_cursor *at, const struct zset_member **out, uint32_t max)
+{
+    const struct leaf *l = at->step[at->height].node;
+    const uint32_t i = at->step[at->height].at, left = l->count - i;
+    const uint32_t n = left < max ? left : max;
+    for (uint32_t j = 0; j < n; j++) {
+        out[j] = leaf_get(l, i + j);
+        table__touch(out[j]);
+    }
+    if (n < left) {
+        at->step[at->height].at = i + n;
+    } else {
+        cross(at, false);
+    }
+    return n;
+}
+
 /* --- repairing the way up --- */
 
 /* A node on the way has a new address. */
@@ -872,11 +889,27 @@ static void remove_run(struct zset_tree *t, struct zset_cursor *at, uint32_t n)
     }
 }
 
-static void forget_member(struct zset_tree *t, struct zset_member *m)
+static void forget_member(struct zset_tree *t, struct zset_member *m, uint64_t hash)
 {
-    bool found = table_remove(&t->members, &member_type, member_hash(m), m);
+    bool found = table_remove(&t->members, &member_type, hash, m);
     assert(found);
     member_free(t, m);
+}
+
+/* Members of one leaf: each is a miss or two, which overlap. */
+static void forget_members(struct zset_tree *t, struct zset_member *const *gone, uint32_t n)
+{
+    uint64_t hashes[LEAF_MAX];
+    for (uint32_t i = 0; i < n; i++) {
+        table__touch(gone[i]);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        hashes[i] = member_hash(gone[i]);
+        table_prefetch_bucket(&t->members, hashes[i]);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        forget_member(t, gone[i], hashes[i]);
+    }
 }
 
 void zset_tree_remove(struct zset_tree *t, struct zset_member *m)
@@ -885,7 +918,7 @@ void zset_tree_remove(struct zset_tree *t, struct zset_member *m)
     locate(t, m, &at);
     assert(leaf_get(at.step[at.height].node, at.step[at.height].at) == m);
     remove_run(t, &at, 1);
-    forget_member(t, m);
+    forget_member(t, m, member_hash(m));
 }
 
 void zset_tree_remove_ranks(struct zset_tree *t, uint64_t from, uint64_t n)
@@ -902,9 +935,7 @@ void zset_tree_remove_ranks(struct zset_tree *t, uint64_t from, uint64_t n)
             gone[j] = leaf_get(l, i + j);
         }
         remove_run(t, &at, run);
-        for (uint32_t j = 0; j < run; j++) {
-            forget_member(t, gone[j]);
-        }
+        forget_members(t, gone, run);
         n -= run;
     }
 }
@@ -944,6 +975,69 @@ struct zset_tree *zset_tree_new(void)
     memset(t, 0, sizeof *t);
     table_init(&t->members);
     return t;
+}
+
+/* --- copying: the table as it is, with the old members; then node by node, each member's copy taking
+ * the old one's place in the new table --- */
+
+static void *same_item(void *item, void *ctx)
+{
+    return item;
+}
+
+static struct leaf *leaf_clone(struct zset_tree *t, const struct leaf *l)
+{
+    struct leaf *to = leaf_new(t, l->bytes);
+    uint64_t hashes[LEAF_MAX];
+    memcpy(to, l, l->bytes);
+    for (uint32_t i = 0; i < l->count; i++) {
+        table__touch(leaf_get(l, i));
+    }
+    for (uint32_t i = 0; i < l->count; i++) {
+        hashes[i] = member_hash(leaf_get(l, i));
+        table_prefetch_bucket(&t->members, hashes[i]);
+    }
+    for (uint32_t i = 0; i < l->count; i++) {
+        const struct zset_member *m = leaf_get(l, i);
+        struct zset_member *copy = member_new(t, zset_member_name(m), m->score);
+        table_replace(&t->members, hashes[i], m, copy);
+        leaf_put(to, i, copy);
+    }
+    return to;
+}
+
+/* The copy of a node and all below it; *first becomes its first member. At most ZSET_DEPTH_MAX
+ * deep. */
+static void *node_clone(struct zset_tree *t, const void *node, uint32_t height,
+                        const struct zset_member **first)
+{
+    if (height == 0) {
+        struct leaf *l = leaf_clone(t, node);
+        *first = leaf_get(l, 0);
+        return l;
+    }
+    const struct inner *n = node;
+    struct inner *to = inner_new(t, n->cap);
+    to->count = n->count;
+    inner_copy(to, 0, n, 0, n->count);
+    for (uint32_t i = 0; i < n->count; i++) {
+        children(to)[i] = node_clone(t, children(n)[i], height - 1, &firsts(to)[i]);
+    }
+    *first = firsts(to)[0];
+    return to;
+}
+
+struct zset_tree *zset_tree_copy(const struct zset_tree *t)
+{
+    struct zset_tree *to = zset_tree_new();
+    const struct zset_member *first;
+    table_clone(&to->members, &t->members, same_item, NULL);
+    if (t->root_) {
+        to->root_ = node_clone(to, t->root_, t->height_, &first);
+    }
+    to->height_ = t->height_;
+    to->count = t->count;
+    return to;
 }
 
 static void free_visited(void *item, void *ctx)

@@ -92,6 +92,7 @@ static inline int zset_compare_names(struct slice a, struct slice b)
 }
 
 struct zset_tree *zset_tree_new(void);
+struct zset_tree *zset_tree_copy(const struct zset_tree *t);
 void zset_tree_free(struct zset_tree *t);
 /* Frees about budget members or leaves; true when all is gone, t included. */
 bool zset_tree_free_slice(struct zset_tree *t, size_t budget);
@@ -120,6 +121,11 @@ struct zset_member *zset_tree_seek(const struct zset_tree *t, uint64_t rank,
 /* The neighbours; NULL at the ends, after which the cursor is of no more use. */
 struct zset_member *zset_tree_next(struct zset_cursor *at);
 struct zset_member *zset_tree_prev(struct zset_cursor *at);
+
+/* Up to max pairs, at least one, from where the cursor stands; it then stands behind them. Returns how
+ * many: fewer than asked for at the end of a leaf. At the end of the set the cursor is of no more
+ * use. */
+uint32_t zset_tree_run(struct zset_cursor *at, const struct zset_member **out, uint32_t max);
 
 /* For tests: asserts I1 to I3, the order, and that table and tree hold the same. */
 void zset_tree_check(const struct zset_tree *t);

@@ -33,11 +33,17 @@ void shard_send(struct shard *from, struct shard *to, struct message *message)
     }
 }
 
-void shard_note(struct shard *from, struct shard *to, broadcast_part *fn, void *ctx)
+static void note_send(struct shard *from, struct shard *to, enum message_kind kind,
+                      broadcast_part *fn, void *ctx)
 {
     struct note *note = mem_alloc(sizeof *note);
-    *note = (struct note){.message.kind = MESSAGE_NOTE, .fn = fn, .ctx = ctx};
+    *note = (struct note){.message.kind = kind, .fn = fn, .ctx = ctx};
     shard_send(from, to, &note->message);
+}
+
+void shard_note(struct shard *from, struct shard *to, broadcast_part *fn, void *ctx)
+{
+    note_send(from, to, MESSAGE_NOTE, fn, ctx);
 }
 
 void note_run(struct shard *s, struct message *message)
@@ -63,6 +69,7 @@ static struct call barrier_call(struct conn *conn, struct op *op)
         .command = op->command, .ks = s->keyspace, .argv = op->argv, .argc = op->argc,
         .db = op->db, .out = &op->run->reply, .now_ms = s->now_ms, .host = conn,
         .slot_begin = s->slot_begin, .slot_end = s->slot_end,
+        .flags = op->flags & OP_MULTI ? CALL_IN_MULTI | CALL_DENY_BLOCKING : 0,
     };
 }
 
@@ -146,5 +153,7 @@ void broadcast(struct call *c, broadcast_part *part, broadcast_done *done, void 
     *b = (struct broadcast){.conn = conn, .op = s->barrier_op, .part = part, .done = done,
                             .ctx = ctx, .home = s, .missing = s->server->shard_count};
     s->broadcasting = true;
-    broadcast_note(s, broadcast_arrived, b);
+    for (unsigned i = 0; i < s->server->shard_count; i++) {
+        note_send(s, s->server->shards[i], MESSAGE_ASK, broadcast_arrived, b);
+    }
 }

@@ -34,6 +34,7 @@ static inline int client__shown(struct slice word)
 
 void client__list(struct call *c);
 void client__kill(struct call *c);
+void client__unblock(struct call *c);
 void client__pause(struct call *c);
 void client__unpause(struct call *c);
 

@@ -1,13 +1,12 @@
 /* cmd_client.c - CLIENT: what a connection says and asks about itself, and the rows of all
  * subcommands. Those that concern other connections run in cmd_client_all.c.
  *
- * Limits: client-side caching does not exist yet. TRACKING and CACHING are therefore unknown, so
- * that no client believes to have it; TRACKINGINFO and GETREDIR say that it is off. No command
- * blocks yet, so UNBLOCK finds nobody.
+ * Those about client-side caching run in cmd_tracking.c.
  */
 #include "core/mem.h"
 #include "shards/client.h"
 #include "shards/shard.h"
+#include "shards/tracking.h"
 
 /* --- names --- */
 
@@ -97,23 +96,6 @@ static void run_info(struct call *c)
     text_free(&text);
 }
 
-static void run_getredir(struct call *c)
-{
-    reply_int(c->out, -1);
-}
-
-static void run_trackinginfo(struct call *c)
-{
-    reply_map(c->out, 3);
-    reply_bulk_str(c->out, "flags");
-    reply_set(c->out, 1);
-    reply_bulk_str(c->out, "off");
-    reply_bulk_str(c->out, "redirect");
-    reply_int(c->out, -1);
-    reply_bulk_str(c->out, "prefixes");
-    reply_array(c->out, 0);
-}
-
 /* --- what it wants --- */
 
 /* ON or OFF for one flag of the connection. */
@@ -160,21 +142,11 @@ static void run_reply(struct call *c)
     }
 }
 
-static void run_unblock(struct call *c)
-{
-    int64_t id;
-    if (c->argc > 4) {
-        call_error_subcommand_args(c); /* too many; too few are noticed by arity */
-    } else if (c->argc == 4 && !slice_is(c->argv[3], "TIMEOUT") && !slice_is(c->argv[3], "ERROR")) {
-        reply_error(c->out, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
-    } else if (call_arg_int(c, 2, &id)) {
-        reply_int(c->out, 0);
-    }
-}
-
 static void run_help(struct call *c)
 {
     static const char *const lines[] = {
+        "CACHING (YES|NO)",
+        "    Whether the keys of the next command are tracked.",
         "GETNAME",
         "    The name of this connection.",
         "GETREDIR",
@@ -215,6 +187,9 @@ static void run_help(struct call *c)
         "    Tells which library speaks on this connection.",
         "SETNAME <name>",
         "    Names this connection.",
+        "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+        "         [OPTIN] [OPTOUT] [NOLOOP]",
+        "    Tells this connection, or another one, when keys change that it has read.",
         "TRACKINGINFO",
         "    How this connection's keys are tracked.",
         "UNBLOCK <client-id> [TIMEOUT|ERROR]",
@@ -377,17 +352,44 @@ static const struct command_arg unblock_args[] = {
     {0},
 };
 
+static const struct command_arg yes_no[] = {
+    {.name = "yes", .type = ARG_PURE_TOKEN, .token = "YES"},
+    {.name = "no", .type = ARG_PURE_TOKEN, .token = "NO"},
+    {0},
+};
+static const struct command_arg caching_args[] = {
+    {.name = "mode", .type = ARG_ONEOF, .sub = yes_no},
+    {0},
+};
+
+static const struct command_arg tracking_args[] = {
+    {.name = "status", .type = ARG_ONEOF, .sub = on_off},
+    {.name = "client-id", .type = ARG_INTEGER, .token = "REDIRECT", .flags = ARG_OPTIONAL},
+    {.name = "prefix", .type = ARG_STRING, .token = "PREFIX",
+     .flags = ARG_OPTIONAL | ARG_MULTIPLE | ARG_MULTIPLE_TOKEN},
+    {.name = "bcast", .type = ARG_PURE_TOKEN, .token = "BCAST", .flags = ARG_OPTIONAL},
+    {.name = "optin", .type = ARG_PURE_TOKEN, .token = "OPTIN", .flags = ARG_OPTIONAL},
+    {.name = "optout", .type = ARG_PURE_TOKEN, .token = "OPTOUT", .flags = ARG_OPTIONAL},
+    {.name = "noloop", .type = ARG_PURE_TOKEN, .token = "NOLOOP", .flags = ARG_OPTIONAL},
+    {0},
+};
+
 #define ROW(name_, run_, arity_, flags_, route_, since_) \
     .name = (name_), .run = (run_), .arity = (arity_), .flags = (flags_), .acl = ACL_CONNECTION, \
     .route = (route_), .group = "connection", .since = (since_)
 
 const struct command client_subcommands[] = {
     {
+        ROW("caching", tracking__caching, 3, SELF, ROUTE_HOME, "6.0.0"),
+        .summary = "Whether the next command's keys are tracked.", .complexity = "O(1)",
+        .args = caching_args,
+    },
+    {
         ROW("getname", run_getname, 2, SELF, ROUTE_HOME, "2.6.9"),
         .summary = "The name of the connection.", .complexity = "O(1)",
     },
     {
-        ROW("getredir", run_getredir, 2, SELF, ROUTE_HOME, "6.0.0"),
+        ROW("getredir", tracking__getredir, 2, SELF, ROUTE_HOME, "6.0.0"),
         .summary = "The client that invalidation messages for this connection go to.",
         .complexity = "O(1)",
     },
@@ -446,11 +448,16 @@ const struct command client_subcommands[] = {
         .args = setname_args, .tips = set_tips,
     },
     {
-        ROW("trackinginfo", run_trackinginfo, 2, SELF, ROUTE_HOME, "6.2.0"),
+        ROW("tracking", tracking__tracking, -3, SELF, ROUTE_BARRIER, "6.0.0"),
+        .summary = "Whether this connection is told when keys change that it has read.",
+        .complexity = "O(1), and O(N) for N prefixes", .args = tracking_args,
+    },
+    {
+        ROW("trackinginfo", tracking__info, 2, SELF, ROUTE_HOME, "6.2.0"),
         .summary = "How keys are tracked for this connection.", .complexity = "O(1)",
     },
     {
-        ROW("unblock", run_unblock, -3, ADMIN, ROUTE_HOME, "5.0.0"),
+        ROW("unblock", client__unblock, -3, ADMIN, ROUTE_BARRIER, "5.0.0"),
         .summary = "Wakes a client that waits in a blocking command.",
         .complexity = "O(log N), N being the number of connections",
         .args = unblock_args,

@@ -1,4 +1,4 @@
-/* cmd_client_all.c - CLIENT LIST, KILL, PAUSE and UNPAUSE: what concerns all connections.
+/* cmd_client_all.c - CLIENT LIST, KILL, UNBLOCK, PAUSE and UNPAUSE: what concerns all connections.
  *
  * Each shard knows only its own connections. A command parses its arguments into a context of its
  * own (the arguments do not outlive the run), which is broadcast: every shard works on its own
@@ -12,11 +12,16 @@
  * it lists).
  */
 #include "core/mem.h"
+#include "shards/blocked.h"
 #include "shards/client.h"
 #include "shards/clock.h"
+#include "shards/multi.h"
 #include "shards/run.h"
 #include "shards/shard.h"
+#include "shards/subscribe.h"
+#include "shards/tracking.h"
 #include "shards/text.h"
+#include "shards/watch.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdatomic.h>
@@ -31,17 +36,36 @@ enum {
 
 static void describe_flags(const struct conn *conn, char out[16])
 {
+    enum { SUBSCRIBED = 1 << 30 }; /* besides enum conn_flag */
     static const struct {
         uint32_t flag;
         char letter;
     } letters[] = {
-        {CONN_MONITOR, 'O'},  {CONN_CLOSE_AFTER_REPLY, 'c'}, {CONN_UNIX, 'U'},
+        {CONN_MONITOR, 'O'},  {SUBSCRIBED, 'P'},             {CONN_MULTI, 'x'},
+                     {CONN_CLOSE_AFTER_REPLY, 'c'}, {CONN_UNIX, 'U'},
         {CONN_NO_EVICT, 'e'}, {CONN_NO_TOUCH, 'T'},          {CONN_PAUSE_WAIT, 'b'},
     };
     char *p = out;
+    uint32_t flags = conn->flags | (conn_subscribed(conn) ? SUBSCRIBED : 0);
+    if (blocked_waits(conn)) {
+        *p++ = 'b';
+    }
     for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++) {
-        if (conn->flags & letters[i].flag) {
+        if (flags & letters[i].flag) {
             *p++ = letters[i].letter;
+        }
+    }
+    if (watch_dirty(conn)) {
+        *p++ = 'd';
+    }
+    const struct tracking *t = conn->tracking;
+    if (t != NULL) {
+        *p++ = 't';
+        if (t->flags & TRACKING_BROKEN) {
+            *p++ = 'R';
+        }
+        if (t->flags & TRACKING_BCAST) {
+            *p++ = 'B';
         }
     }
     if (p == out) {
@@ -72,8 +96,7 @@ static size_t running_bytes(const struct conn *conn)
 }
 
 /* Replies wait in chunks: the first takes the place of the fixed buffer that Redis has (rbs, rbp,
- * obl), the others that of its list (oll). Subscriptions, MULTI, WATCH and tracking do not exist
- * yet. */
+ * obl), the others that of its list (oll). */
 void client__describe(struct text *t, const struct conn *conn)
 {
     const char *name = conn->name != NULL ? conn->name : "";
@@ -93,15 +116,20 @@ void client__describe(struct text *t, const struct conn *conn)
     text_printf(
         t,
         "id=%" PRIu64 " addr=%s laddr=%s fd=%d name=%s age=%" PRIu64 " idle=%" PRIu64
-        " flags=%s db=%d sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf=%zu qbuf-free=0 argv-mem=0"
-        " multi-mem=0 rbs=%zu rbp=%zu obl=%zu oll=%u omem=%zu tot-mem=%zu events=%s cmd=%s"
-        " user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
+        " flags=%s db=%d sub=%u psub=%u ssub=%u multi=%d watch=%u qbuf=%zu qbuf-free=0 argv-mem=0"
+        " multi-mem=%zu rbs=%zu rbp=%zu obl=%zu oll=%u omem=%zu tot-mem=%zu events=%s cmd=%s"
+        " user=default redir=%lld resp=%d lib-name=%s lib-ver=%s\n",
         conn->id, conn->addr, conn->laddr, conn->sock.fd, name,
         seconds_since(conn, conn->created_ns), seconds_since(conn, conn->active_ns), flags,
-        conn->db, conn_query_bytes(conn) + running_bytes(conn), first != NULL ? first->cap : 0,
+        conn->db, conn_subscriptions(conn, SUB_CHANNEL), conn_subscriptions(conn, SUB_PATTERN),
+        conn_subscriptions(conn, SUB_SHARD_CHANNEL),
+        conn->multi != NULL ? (int)conn->multi->count : -1, watch_count(conn),
+        conn_query_bytes(conn) + running_bytes(conn), multi_memory(conn),
+        first != NULL ? first->cap : 0,
         first != NULL ? first->len : 0, first != NULL ? first->len : 0, more,
         reply_memory(&conn->out), conn_memory(conn), events,
-        conn->last_command != NULL ? conn->last_command->full_name : "NULL", conn->resp, lib_name,
+        conn->last_command != NULL ? conn->last_command->full_name : "NULL",
+        conn->tracking != NULL ? (long long)conn->tracking->redirect : -1, conn->resp, lib_name,
         lib_ver);
 }
 
@@ -439,6 +467,45 @@ void client__kill(struct call *c)
         return;
     }
     broadcast(c, kill_part, kill_done, k);
+}
+
+/* --- UNBLOCK --- */
+
+struct unblock {
+    uint64_t id;
+    enum wait_state why;
+    bool done; /* its home writes */
+};
+
+static void unblock_part(struct shard *s, void *ctx)
+{
+    struct unblock *u = ctx;
+    struct conn *conn = conn_by_id(s, u->id);
+    if (conn != NULL && blocked_cancel(conn, u->why)) {
+        u->done = true;
+    }
+}
+
+static void unblock_done(struct call *c, void *ctx)
+{
+    struct unblock *u = ctx;
+    reply_int(c->out, u->done);
+    mem_free(u);
+}
+
+void client__unblock(struct call *c)
+{
+    int64_t id;
+    bool error = c->argc == 4 && slice_is(c->argv[3], "ERROR");
+    if (c->argc > 4) {
+        call_error_subcommand_args(c); /* too many; too few are noticed by arity */
+    } else if (c->argc == 4 && !error && !slice_is(c->argv[3], "TIMEOUT")) {
+        reply_error(c->out, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+    } else if (call_arg_int(c, 2, &id)) {
+        struct unblock *u = mem_alloc(sizeof *u);
+        *u = (struct unblock){.id = (uint64_t)id, .why = error ? WAIT_ERROR : WAIT_UNBLOCKED};
+        broadcast(c, unblock_part, unblock_done, u);
+    }
 }
 
 /* --- PAUSE, UNPAUSE --- */

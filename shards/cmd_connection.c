@@ -12,6 +12,8 @@
 #include "shards/client.h"
 #include "shards/commands.h"
 #include "shards/monitor.h"
+#include "shards/multi.h"
+#include "shards/tracking.h"
 #include "shards/shard.h"
 #include "shards/version.h"
 #include <limits.h>
@@ -41,7 +43,7 @@ static void run_echo(struct call *c)
     reply_bulk(c->out, c->argv[1].ptr, c->argv[1].len);
 }
 
-static void run_select(struct call *c)
+void cmd_select(struct call *c)
 {
     struct conn *conn = call_conn(c);
     int64_t db;
@@ -145,7 +147,7 @@ static bool parse_hello(struct call *c, struct hello *h)
     return true;
 }
 
-static void run_hello(struct call *c)
+void cmd_hello(struct call *c)
 {
     struct conn *conn = call_conn(c);
     struct hello h = {0};
@@ -191,7 +193,7 @@ static void run_hello(struct call *c)
 
 /* --- leaving and starting over --- */
 
-static void run_quit(struct call *c)
+void cmd_quit(struct call *c)
 {
     reply_ok(c->out);
     conn_close(call_conn(c), true);
@@ -199,10 +201,12 @@ static void run_quit(struct call *c)
 
 /* As if newly connected. The library's name and version stay: they describe the program at the
  * other end, which is still the same. */
-static void run_reset(struct call *c)
+void cmd_reset(struct call *c)
 {
     struct conn *conn = call_conn(c);
+    multi_discard(conn);
     monitor_stop(conn);
+    tracking_stop(conn);
     conn->flags &= ~(uint32_t)(CONN_NO_EVICT | CONN_NO_TOUCH);
     conn->db = 0;
     conn->resp = 2;
@@ -212,6 +216,11 @@ static void run_reset(struct call *c)
     c->out->resp = 2;
     c->out->muted = false;
     reply_status(c->out, "RESET");
+}
+
+bool connection_is_reset(const struct command *cmd)
+{
+    return cmd->run == cmd_reset;
 }
 
 /* --- rows --- */
@@ -297,7 +306,7 @@ const struct command connection_commands[] = {
         .args = echo_args,
     },
     {
-        .name = "hello", .run = run_hello, .arity = -1, .route = ROUTE_HOME,
+        .name = "hello", .run = cmd_hello, .arity = -1, .route = ROUTE_HOME,
         .flags = BEFORE_AUTH | CMD_SENTINEL, .acl = ACL_CONNECTION,
         .group = "connection", .since = "6.0.0",
         .summary = "Shakes hands: chooses the protocol, authenticates, names the connection.",
@@ -306,26 +315,26 @@ const struct command connection_commands[] = {
     },
     {
         .name = "ping", .run = run_ping, .arity = -1, .route = ROUTE_HOME,
-        .flags = CMD_FAST | CMD_SENTINEL, .acl = ACL_CONNECTION,
+        .flags = CMD_FAST | CMD_SENTINEL | CMD_SUBSCRIBER, .acl = ACL_CONNECTION,
         .group = "connection", .since = "1.0.0",
         .summary = "Asks for a sign of life.", .complexity = "O(1)",
         .args = ping_args, .tips = ping_tips,
     },
     {
-        .name = "quit", .run = run_quit, .arity = -1, .route = ROUTE_HOME,
-        .flags = BEFORE_AUTH, .acl = ACL_CONNECTION,
+        .name = "quit", .run = cmd_quit, .arity = -1, .route = ROUTE_HOME,
+        .flags = BEFORE_AUTH | CMD_SUBSCRIBER, .acl = ACL_CONNECTION,
         .group = "connection", .since = "1.0.0",
         .deprecated_since = "7.2.0", .replaced_by = "closing the connection",
         .summary = "Closes the connection after all replies are sent.", .complexity = "O(1)",
     },
     {
-        .name = "reset", .run = run_reset, .arity = 1, .route = ROUTE_HOME,
-        .flags = BEFORE_AUTH, .acl = ACL_CONNECTION,
+        .name = "reset", .run = cmd_reset, .arity = 1, .route = ROUTE_HOME,
+        .flags = BEFORE_AUTH | CMD_SUBSCRIBER, .acl = ACL_CONNECTION,
         .group = "connection", .since = "6.2.0",
         .summary = "Makes the connection as it was when it was new.", .complexity = "O(1)",
     },
     {
-        .name = "select", .run = run_select, .arity = 2, .route = ROUTE_HOME,
+        .name = "select", .run = cmd_select, .arity = 2, .route = ROUTE_HOME,
         .flags = ALWAYS | CMD_FAST, .acl = ACL_CONNECTION,
         .group = "connection", .since = "1.0.0",
         .summary = "Chooses the database that later commands of the connection work on.",

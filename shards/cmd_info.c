@@ -118,19 +118,27 @@ static void section_server(struct report *r)
 static void section_clients(struct report *r)
 {
     size_t input_max = 0, output_max = 0;
+    uint64_t blocked = 0, timed = 0;
     for (unsigned s = 0; s < r->gathered->shards; s++) {
         const struct info_shard *one = r->gathered->shard[s];
         input_max = one->input_max_bytes > input_max ? one->input_max_bytes : input_max;
         output_max = one->output_max_bytes > output_max ? one->output_max_bytes : output_max;
+        blocked += counter_get(&r->server->shards[s]->stats.blocked);
+        timed += counter_get(&r->server->shards[s]->stats.blocked_timed);
     }
     text_printf(&r->text,
                 "connected_clients:%lld\r\ncluster_connections:0\r\nmaxclients:%d\r\n"
                 "client_recent_max_input_buffer:%zu\r\nclient_recent_max_output_buffer:%zu\r\n"
-                "blocked_clients:%lld\r\ntracking_clients:0\r\nclients_in_timeout_table:0\r\n"
+                "blocked_clients:%lld\r\ntracking_clients:%lld\r\npubsub_clients:%lld\r\n"
+                "clients_in_timeout_table:%lld\r\n"
                 "monitors:%d\r\n",
                 (long long)atomic_load_explicit(&r->server->clients, memory_order_relaxed),
                 r->config->maxclients, input_max, output_max,
-                (long long)atomic_load_explicit(&r->server->paused_clients, memory_order_relaxed),
+                (long long)atomic_load_explicit(&r->server->paused_clients, memory_order_relaxed) +
+                    (long long)blocked,
+                (long long)atomic_load_explicit(&r->server->tracking_clients, memory_order_relaxed),
+                (long long)atomic_load_explicit(&r->server->pubsub_clients, memory_order_relaxed),
+                (long long)timed,
                 (int)atomic_load_explicit(&r->server->monitors, memory_order_relaxed));
 }
 
@@ -244,26 +252,37 @@ static void stats_traffic(struct report *r)
 
 static void section_stats(struct report *r)
 {
-    uint64_t hits = 0, misses = 0, expired = 0, evicted = 0;
+    uint64_t hits = 0, misses = 0, expired = 0, expired_fields = 0, evicted = 0;
     GATHERED_SUM(r, hits, keyspace.hits);
     GATHERED_SUM(r, misses, keyspace.misses);
     GATHERED_SUM(r, expired, keyspace.expired);
+    GATHERED_SUM(r, expired_fields, keyspace.expired_fields);
     GATHERED_SUM(r, evicted, keyspace.evicted);
     stats_traffic(r);
     text_printf(&r->text,
                 "sync_full:0\r\nsync_partial_ok:0\r\nsync_partial_err:0\r\nexpired_keys:%llu\r\n"
+                "expired_subkeys:%llu\r\n"
                 "evicted_keys:%llu\r\nevicted_clients:%llu\r\nkeyspace_hits:%llu\r\n"
-                "keyspace_misses:%llu\r\npubsub_channels:0\r\npubsub_patterns:0\r\n"
-                "pubsubshard_channels:0\r\nlatest_fork_usec:0\r\ntotal_forks:0\r\n"
+                "keyspace_misses:%llu\r\npubsub_channels:%llu\r\npubsub_patterns:%llu\r\n"
+                "pubsubshard_channels:%llu\r\nlatest_fork_usec:0\r\ntotal_forks:0\r\n"
                 "migrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\n"
                 "active_defrag_hits:0\r\nactive_defrag_misses:0\r\nactive_defrag_key_hits:0\r\n"
                 "active_defrag_key_misses:0\r\ntotal_active_defrag_time:0\r\n"
                 "current_active_defrag_time:0\r\n",
-                (unsigned long long)expired, (unsigned long long)evicted,
+                (unsigned long long)expired, (unsigned long long)expired_fields,
+                (unsigned long long)evicted,
                 SHARDS_SUM(r, evicted_clients), (unsigned long long)hits,
-                (unsigned long long)misses);
+                (unsigned long long)misses, SHARDS_SUM(r, pubsub_channels),
+                (unsigned long long)counter_get(&r->server->shards[0]->stats.pubsub_patterns),
+                SHARDS_SUM(r, pubsub_shard_channels)); /* every shard has all patterns */
     text_printf(&r->text,
-                "tracking_total_keys:0\r\ntracking_total_items:0\r\ntracking_total_prefixes:0\r\n"
+                "tracking_total_keys:%llu\r\ntracking_total_items:%llu\r\n"
+                "tracking_total_prefixes:%llu\r\n",
+                (unsigned long long)atomic_load_explicit(&r->server->tracked_keys, memory_order_relaxed),
+                (unsigned long long)atomic_load_explicit(&r->server->tracked_items, memory_order_relaxed),
+                (unsigned long long)atomic_load_explicit(&r->server->tracked_prefixes,
+                                                         memory_order_relaxed));
+    text_printf(&r->text,
                 "unexpected_error_replies:%llu\r\ntotal_error_replies:%llu\r\n"
                 "io_threaded_reads_processed:0\r\nio_threaded_writes_processed:0\r\n"
                 "client_query_buffer_limit_disconnections:%llu\r\n"

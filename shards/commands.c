@@ -39,6 +39,8 @@ static const struct command *const arrays[] = {
     list_commands,
     hash_commands,
     zset_commands,
+    pubsub_commands,
+    multi_commands,
 };
 enum { ARRAYS = sizeof(arrays) / sizeof(arrays[0]) };
 

@@ -24,9 +24,17 @@
 /* Rows of this folder's commands; those of core/ are declared in core/command.h. Each ends with
  * name == NULL. */
 extern const struct command connection_commands[]; /* cmd_connection.c: PING, AUTH, CLIENT … */
+extern const struct command pubsub_commands[];     /* cmd_pubsub.c: SUBSCRIBE, PUBLISH, PUBSUB … */
 extern const struct command command_commands[];    /* cmd_command.c: COMMAND */
 extern const struct command config_commands[];     /* cmd_config.c: CONFIG */
 extern const struct command server_commands[];     /* INFO, SLOWLOG, MEMORY … */
+extern const struct command multi_commands[];      /* multi.c: MULTI, EXEC, WATCH … */
+
+command_run cmd_quit, cmd_reset;   /* never queued by MULTI */
+command_run cmd_select, cmd_hello; /* change how the commands after them are taken */
+
+/* Whether it is RESET, which concerns more of the connection than its own file does. */
+bool connection_is_reset(const struct command *cmd);
 
 void commands_init(void);
 /* rename-command, before the shards start: from now on the command is called to, which the caller

@@ -72,6 +72,7 @@ struct config {
     bool dynamic_hz;
     int64_t slowlog_log_slower_than_us, slowlog_max_len;
     int64_t latency_monitor_threshold_ms;
+    int64_t tracking_table_max_keys; /* 0: no limit */
     bool latency_tracking;
     double latency_tracking_percentiles[CONFIG_PERCENTILES_MAX];
     int latency_tracking_percentiles_count;

@@ -237,7 +237,8 @@ const struct config_row config__rows[] = {
          AT(maxmemory_clients)),
     INT("proto-max-bulk-len", NULL, CONFIG_MEMORY, 1048576, LONG_MAX, "536870912",
          AT(core.proto_max_bulk_len)),
-    INT("tracking-table-max-keys", NULL, CONFIG_UNSIGNED, 0, LONG_MAX, "1000000"),
+    INT("tracking-table-max-keys", NULL, CONFIG_UNSIGNED, 0, LONG_MAX, "1000000",
+        AT(tracking_table_max_keys)),
 
     /* --- process and log --- */
     BOOL("daemonize", NULL, CONFIG_IMMUTABLE, "no", AT(daemonize)),

@@ -1,9 +1,16 @@
 /* conn.c - life, input and output of connections (see conn.h). */
 #include "shards/conn.h"
+#include "shards/blocked.h"
 #include "shards/monitor.h"
+#include "shards/multi.h"
+#include "shards/push.h"
 #include "shards/route.h"
 #include "shards/shard.h"
+#include "shards/subscribe.h"
+#include "shards/tracking.h"
+#include "shards/watch.h"
 #include <assert.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -143,8 +150,8 @@ void conn_received(struct io_sock *sock, struct io_buf *buf, int len)
     struct shard *s = conn->shard;
     if (len <= 0) {
         conn->flags |= CONN_EOF;
-        if (len < 0) {
-            conn_close(conn, false);
+        if (len < 0 || blocked_cancel(conn, WAIT_GONE)) {
+            conn_close(conn, false); /* who waits for data does not wait for nobody */
         } else {
             conn_drain(conn); /* closes when nothing is left to answer */
         }
@@ -171,7 +178,9 @@ void conn_received(struct io_sock *sock, struct io_buf *buf, int len)
 void conn_make_ready(struct conn *conn)
 {
     struct shard *s = conn->shard;
-    if ((conn->flags & (CONN_READY | CONN_CLOSING)) || conn_query_bytes(conn) == 0) {
+    bool begun = conn->flags & CONN_EXEC; /* a transaction, to be finished whatever happens */
+    bool input = !(conn->flags & CONN_CLOSING) && conn_query_bytes(conn) > 0;
+    if ((conn->flags & CONN_READY) || !(begun || input)) {
         return;
     }
     conn->flags |= CONN_READY;
@@ -314,6 +323,10 @@ void conn_drain(struct conn *conn)
             conn->last_op = NULL;
         }
         conn->in_flight--;
+        conn->drained++;
+        if (conn->held != NULL) {
+            push_release_held(conn);
+        }
     }
     if (conn->flags & CONN_CLOSING) {
         conn_release(conn);
@@ -352,6 +365,7 @@ static void list_append(struct shard *s, struct conn *conn)
     }
     s->conns_last = conn;
     s->conn_count++;
+    lookup_insert(&s->conn_ids, &conn->by_id, conn->id);
 }
 
 static void list_remove(struct shard *s, struct conn *conn)
@@ -367,6 +381,13 @@ static void list_remove(struct shard *s, struct conn *conn)
         s->conns_last = conn->prev;
     }
     s->conn_count--;
+    lookup_remove(&s->conn_ids, &conn->by_id);
+}
+
+struct conn *conn_by_id(const struct shard *s, uint64_t id)
+{
+    struct lookup_node *node = lookup_first(&s->conn_ids, id); /* ids differ: so do their hashes */
+    return node == NULL ? NULL : (struct conn *)((char *)node - offsetof(struct conn, by_id));
 }
 
 void conn_accept(struct shard *s, int fd, bool unix_socket)
@@ -445,7 +466,7 @@ void conn_close(struct conn *conn, bool after_reply)
         return;
     }
     conn->flags |= CONN_CLOSING;
-    if (conn->flags & CONN_READY) {
+    if ((conn->flags & CONN_READY) && !(conn->flags & CONN_EXEC)) {
         ready_remove(conn);
     }
     if (conn->flags & CONN_FLUSH) {
@@ -454,7 +475,13 @@ void conn_close(struct conn *conn, bool after_reply)
     if (conn->flags & CONN_PAUSE_WAIT) {
         pause_end(conn);
     }
+    blocked_cancel(conn, WAIT_GONE);
     monitor_stop(conn);
+    tracking_stop(conn);
+    if (conn->flags & CONN_TRACKING_TARGET) {
+        tracking_target_gone(s, conn->id);
+    }
+    watch_end(conn);
     atomic_fetch_sub_explicit(&s->server->clients, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&s->server->shard_clients[s->id], 1, memory_order_relaxed);
     list_remove(s, conn);
@@ -471,12 +498,15 @@ void conn_closed(struct io_sock *sock)
 /* Frees a closing connection when neither the kernel nor a shard refers to it. */
 static void conn_release(struct conn *conn)
 {
-    if (!(conn->flags & CONN_SOCK_CLOSED) || conn->in_flight > 0) {
+    if (!(conn->flags & CONN_SOCK_CLOSED) || (conn->flags & CONN_EXEC) || conn->in_flight > 0 ||
+        !subscribe_end(conn)) {
         return;
     }
     conn->shard->conns_alive--;
     input_drop(conn);
+    multi_free(conn);
     reply_clear(&conn->out);
+    push_drop_held(conn);
     if (conn->partial != NULL) {
         resp_parser_free(conn->partial);
         mem_free(conn->partial);
@@ -494,12 +524,16 @@ bool conn_authenticated(const struct conn *conn)
 
 enum client_class conn_class(const struct conn *conn)
 {
-    return conn->flags & CONN_MONITOR ? CLIENT_REPLICA : CLIENT_NORMAL;
+    if (conn->flags & CONN_MONITOR) {
+        return CLIENT_REPLICA;
+    }
+    return conn_subscribed(conn) ? CLIENT_PUBSUB : CLIENT_NORMAL;
 }
 
 size_t conn_memory(const struct conn *conn)
 {
-    size_t bytes = sizeof *conn + reply_memory(&conn->out);
+    size_t bytes = sizeof *conn + reply_memory(&conn->out) + subscribe_memory(conn) +
+                   multi_memory(conn);
     if (conn->in_own != NULL) {
         bytes += sizeof *conn->in_own + conn->in_own->cap;
     }
@@ -514,7 +548,7 @@ void conn_cron(struct shard *s)
     struct conn *next;
     for (struct conn *conn = s->conns; conn != NULL; conn = next) {
         next = conn->next;
-        bool idle = conn->in_flight == 0 && !(conn->flags & CONN_MONITOR);
+        bool idle = conn->in_flight == 0 && !(conn->flags & CONN_MONITOR) && !conn_subscribed(conn);
         if (timeout_ns > 0 && idle && s->now_ns - conn->active_ns > timeout_ns) {
             log_verbose("Closing idle client");
             conn_close(conn, false);

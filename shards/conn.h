@@ -15,11 +15,16 @@
 #include "proto/reply.h"
 #include "proto/resp_parse.h"
 #include "shards/config.h"
+#include "shards/lookup.h"
 #include <stdint.h>
 
 struct shard;
 struct op;
 struct run;
+struct subscriber;
+struct held_push;
+struct multi;
+struct watch;
 
 enum conn_flag {
     CONN_CLOSING = 1 << 0,
@@ -28,7 +33,7 @@ enum conn_flag {
     CONN_MONITOR = 1 << 3,
     CONN_NO_EVICT = 1 << 4,
     CONN_NO_TOUCH = 1 << 5,
-    CONN_STALLED = 1 << 6,   /* a barrier command waits or runs: nothing more is parsed */
+    CONN_STALLED = 1 << 6,   /* a barrier or blocking command waits or runs: nothing more is parsed */
     CONN_READY = 1 << 7,     /* in the shard's list of connections with input */
     CONN_FLUSH = 1 << 8,     /* in the shard's list of connections with output */
     CONN_PAUSED = 1 << 9,    /* reading is stopped: too much is in flight */
@@ -36,6 +41,10 @@ enum conn_flag {
     CONN_SOCK_CLOSED = 1 << 11,
     CONN_PAUSE_WAIT = 1 << 12, /* CLIENT PAUSE holds its next command */
     CONN_BARRIER_LISTED = 1 << 13,
+    CONN_TRACKING_TARGET = 1 << 17, /* others redirect their invalidations here */
+    CONN_MULTI = 1 << 14,    /* between MULTI and the end of EXEC: conn->multi is there */
+    CONN_EXEC = 1 << 15,     /* EXEC has begun and part of its transaction is not sent yet */
+    CONN_RETRY = 1 << 16,    /* in the shard's list of connections with a command to route anew */
 };
 
 enum { CONN_HOLD_NS = 200000 }; /* output waits at most this long for the rest of its pipeline */
@@ -46,7 +55,8 @@ struct conn {
     struct io_sock sock; /* first: handlers cast */
     struct shard *shard;
     struct conn *next, *prev; /* all connections of the shard, newest last */
-    struct conn *ready_next, *flush_next, *barrier_next;
+    struct lookup_node by_id; /* in the shard's conn_ids, as long as it is in that list */
+    struct conn *ready_next, *flush_next, *barrier_next, *retry_next;
     uint64_t id;
     uint32_t flags;
 
@@ -55,6 +65,7 @@ struct conn {
     uint8_t resp;
     bool authenticated;
     uint8_t reply_mode;
+    struct tracking *tracking; /* NULL: it does not track (tracking.h) */
     char *name, *lib_name, *lib_ver; /* NULL: not set */
     char addr[NET_ADDR_BYTES], laddr[NET_ADDR_BYTES];
 
@@ -75,6 +86,13 @@ struct conn {
     /* commands in the connection's order whose replies are not written yet */
     struct op *first_op, *last_op;
     uint32_t in_flight;      /* ops in that list */
+    uint64_t drained;        /* ops that have left it */
+    struct held_push *held; /* messages that wait for one of them (push.h I3) */
+    struct subscriber *subscriber;      /* what it is subscribed to; NULL: never was (subscribe.h) */
+    uint32_t barrier_ops;    /* of them: barrier commands; CONN_STALLED while there are any */
+
+    struct multi *multi;     /* multi.h: CONN_MULTI */
+    struct watch *watch;     /* watch.h: NULL unless keys are watched */
 
     /* output */
     struct reply out;
@@ -83,6 +101,9 @@ struct conn {
     uint64_t held_since_ns; /* output waits for the rest of its pipeline; 0: it does not */
 };
 
+/* The open connection with that id, if it is at home on this shard: other shards know connections by
+ * id, and what they send may come when it is gone. The shard's own thread. */
+struct conn *conn_by_id(const struct shard *shard, uint64_t id);
 /* Closes a connection: as soon as its output is sent (after_reply) or at once. The memory stays
  * until everything in flight has come back. */
 void conn_close(struct conn *conn, bool after_reply);

@@ -1,6 +1,11 @@
 /* exec.c - one pass over what has arrived and what waits (see exec.h). */
 #include "shards/exec.h"
+#include "shards/blocked.h"
 #include "shards/latency.h"
+#include "shards/monitor.h"
+#include "shards/push.h"
+#include "shards/tracking.h"
+#include "shards/watch.h"
 #include <assert.h>
 
 enum { PREFETCH_OPS = 32 };
@@ -16,15 +21,17 @@ void exec_free(struct exec *x)
     mem_free(x);
 }
 
-bool exec_must_not_sleep(const struct exec *x)
+bool exec_must_not_sleep(const struct shard *s)
 {
-    return x->waits_for_horizon || x->done.first != NULL || x->local.first != NULL;
+    const struct exec *x = s->exec;
+    return x->waits_for_horizon || x->done.first != NULL || x->local.first != NULL ||
+           x->returning || blocked_ready(s);
 }
 
 bool exec_may_touch(void *shard, uint16_t slot)
 {
     const struct shard *s = shard;
-    return s->exec->held[slot] == 0;
+    return !s->exec->held_all && s->exec->held[slot] == 0;
 }
 
 static void chain_append(struct chain *chain, struct run *run)
@@ -58,7 +65,7 @@ static bool conflicts(const struct exec *x, const struct op *op)
     if (op->outcome & OP_HELD) {
         return false; /* it is the one that holds */
     }
-    if (x->marked_all || (op->flags & OP_WHOLE)) {
+    if (x->marked_all || x->held_all || (op->flags & OP_WHOLE)) {
         return true; /* called only when something is marked or held */
     }
     for (uint32_t i = 0; i < op->nkeys; i++) {
@@ -70,20 +77,83 @@ static bool conflicts(const struct exec *x, const struct op *op)
     return false;
 }
 
+/* A transaction in a free run begins only when all of it can run (multi.h I2). */
+static bool transaction_conflicts(const struct exec *x, const struct op *op)
+{
+    for (; op != NULL; op = op->run_next) {
+        if (conflicts(x, op)) {
+            return true;
+        }
+        if (!(op->flags & OP_MORE)) {
+            break;
+        }
+    }
+    return false;
+}
+
+static bool run_concerns(const struct run *run, uint16_t slot)
+{
+    for (const struct op *op = run->at; op != NULL; op = op->run_next) {
+        if (op->flags & OP_WHOLE) {
+            return true;
+        }
+        for (uint32_t i = 0; i < op->nkeys; i++) {
+            if (op->keys[i].slot == slot) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+bool exec_slot_busy(const struct shard *s, uint16_t slot, bool in_pass)
+{
+    const struct exec *x = s->exec;
+    if (x->held_all || x->held[slot] != 0) {
+        return true;
+    }
+    if (in_pass) {
+        return x->marked && (x->marked_all || x->mark[slot] == x->pass); /* I2 */
+    }
+    for (const struct run *run = x->waiting; run != NULL; run = run->next) {
+        if (run_concerns(run, slot)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* --- running -------------------------------------------------------------------------------- */
 
-void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace *const *views)
+/* While the op still is the one that runs: what it causes is told to its own connection later. */
+static void track(struct shard *s, const struct op *op)
 {
-    struct call c = {
+    if ((op->flags & OP_TRACK) && (op->command->flags & CMD_READONLY) &&
+        !((op->flags & OP_PART) && op->group->lend != NULL)) {
+        tracking_remember(s, op, op->keys, op->nkeys);
+    }
+    tracking_turn(s);
+}
+
+static uint32_t call_flags(const struct shard *s, const struct op *op)
+{
+    const struct lend *lend = op->flags & OP_PART ? op->group->lend : NULL;
+    bool whole = lend != NULL ? lend->whole : s->server->shard_count == 1;
+    return ((op->flags & OP_PART) && lend == NULL ? CALL_PART : 0) |
+           (op->flags & OP_NO_TOUCH ? CALL_NO_TOUCH : 0) | (whole ? CALL_WHOLE : 0) |
+           (op->flags & OP_MULTI ? CALL_IN_MULTI | CALL_DENY_BLOCKING : 0);
+}
+
+static struct call make_call(struct shard *s, struct op *op, struct reply *out)
+{
+    return (struct call){
         .command = op->command,
         .ks = s->keyspace,
-        .views = views,
         .argv = op->argv,
         .keys = op->keys,
         .argc = op->argc,
         .nkeys = op->nkeys,
-        .flags = ((op->flags & OP_PART) && op->group->lend == NULL ? CALL_PART : 0) |
-                 (op->flags & OP_NO_TOUCH ? CALL_NO_TOUCH : 0),
+        .flags = call_flags(s, op),
         .db = op->db,
         .out = out,
         .now_ms = s->now_ms,
@@ -92,26 +162,58 @@ void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace 
         .marked_bytes_ = out->total_bytes,
         .slot_begin = s->slot_begin,
         .slot_end = s->slot_end,
+        .slot_shard = s->server->slot_shard,
+        .extra = op->extra,
         .host = s,
     };
+}
+
+static void run_call(struct shard *s, struct op *op, struct call *c)
+{
+    struct reply *out = c->out;
+    struct op *outer = s->executing;
+    s->executing = op;
     size_t bytes = out->total_bytes;
     uint32_t errors = out->errors;
     out->resp = op->resp;
     out->muted = op->flags & OP_MUTED;
     atomic_store_explicit(&s->running, op->command, memory_order_relaxed);
     uint64_t start = clock_ticks();
-    op->command->run(&c);
-    op->ticks = clock_ticks() - start;
+    op->command->run(c);
+    op->ticks += clock_ticks() - start;
+    if (s->interests > 0 || (op->flags & OP_TRACK)) {
+        track(s, op);
+    }
+    s->executing = outer;
     out->muted = false;
     op->reply_bytes = out->total_bytes - bytes;
-    op->weight = c.weight;
-    op->marks = c.marks;
-    op->marks_count = c.marks_count;
     if (out->errors != errors) {
         op->outcome |= OP_FAILED;
         stats_error(s, out->error_code);
     }
+}
+
+void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace *const *views)
+{
+    struct call c = make_call(s, op, out);
+    c.views = views;
+    c.wait = op->wait != NULL ? &op->wait->wait->asked : NULL;
+    run_call(s, op, &c);
+    op->weight = c.weight;
+    op->marks = c.marks;
+    op->marks_count = c.marks_count;
     counter_add(&s->stats.executed, 1);
+}
+
+void exec_again(struct shard *s, struct op *op, const struct key *keys, uint32_t nkeys,
+                struct call_wait *wait)
+{
+    struct call c = make_call(s, op, &op->run->reply);
+    c.keys = keys;
+    c.nkeys = nkeys;
+    c.flags |= CALL_SERVING;
+    c.wait = wait;
+    run_call(s, op, &c);
 }
 
 /* --- lending -------------------------------------------------------------------------------- */
@@ -129,6 +231,12 @@ static struct lend_part *lend_part_of(struct lend *lend, const struct op *op)
 
 static void slots_hold(struct exec *x, const struct op *op)
 {
+    if (op->flags & OP_WHOLE) {
+        assert(x->holds == 0);
+        x->held_all = true;
+        x->holds++;
+        return;
+    }
     for (uint32_t i = 0; i < op->nkeys; i++) {
         if (x->held[op->keys[i].slot]++ == 0) {
             x->holds++;
@@ -138,12 +246,32 @@ static void slots_hold(struct exec *x, const struct op *op)
 
 static void slots_let_go(struct exec *x, const struct op *op)
 {
+    if (op->flags & OP_WHOLE) {
+        x->held_all = false;
+        x->holds--;
+        return;
+    }
     for (uint32_t i = 0; i < op->nkeys; i++) {
         assert(x->held[op->keys[i].slot] > 0);
         if (--x->held[op->keys[i].slot] == 0) {
             x->holds--;
         }
     }
+}
+
+/* What the runner will work on: a view of some slots, or the whole keyspace. Changes are noted. */
+static void lend_give(struct shard *s, const struct lend *lend, struct lend_part *part)
+{
+    if (lend->whole) {
+        part->hooks = s->keyspace->hooks;
+        touched_begin(&part->touched, s, s->keyspace);
+        return;
+    }
+    for (int db = 0; db < s->keyspace->databases; db++) {
+        keyspace_db_prepare(s->keyspace, db);
+    }
+    keyspace_view_init(&part->view, s->keyspace);
+    touched_begin(&part->touched, s, &part->view);
 }
 
 /* The part's turn has come: from now on its slots are out of reach for everybody else here. */
@@ -153,12 +281,14 @@ static void lend_hold(struct shard *s, struct op *op)
     struct lend_part *part = lend_part_of(lend, op);
     slots_hold(s->exec, op);
     op->outcome |= OP_HELD;
-    for (int db = 0; db < s->keyspace->databases; db++) {
-        keyspace_db_prepare(s->keyspace, db);
+    if ((op->flags & OP_TRACK) && (op->command->flags & CMD_READONLY)) {
+        const struct op *head = op->group->head;
+        tracking_remember(s, op, head->keys, head->nkeys);
     }
     if (op != lend->runner_op) {
-        keyspace_view_init(&part->view, s->keyspace);
+        lend_give(s, lend, part);
     }
+    pushes_flush(s); /* notify.h I1 */
     struct shard *runner = s->server->shards[lend->runner];
     if (atomic_fetch_sub_explicit(&lend->missing, 1, memory_order_acq_rel) == 1) {
         if (runner == s) {
@@ -174,7 +304,9 @@ static void lend_run(struct shard *s, struct run *run, struct op *op)
     struct lend *lend = op->group->lend;
     for (uint32_t i = 0; i < lend->nparts; i++) {
         struct lend_part *part = &lend->parts[i];
-        lend->views[part->shard] = part->op == op ? s->keyspace : &part->view;
+        lend->views[part->shard] = part->op == op || lend->whole
+                                       ? s->server->shards[part->shard]->keyspace
+                                       : &part->view;
     }
     /* The runner sees all keys of the command, in their order: those of the head. */
     struct op *head = op->group->head;
@@ -185,6 +317,10 @@ static void lend_run(struct shard *s, struct run *run, struct op *op)
     exec_op(s, op, &run->reply, lend->views);
     op->keys = own_keys;
     op->nkeys = own_nkeys;
+    pushes_flush(s); /* notify.h I1 */
+    if (op->wait != NULL) {
+        blocked_begin(op->wait->wait);
+    }
     for (uint32_t i = 0; i < lend->nparts; i++) {
         struct lend_part *part = &lend->parts[i];
         if (part->op != op) {
@@ -195,10 +331,9 @@ static void lend_run(struct shard *s, struct run *run, struct op *op)
     op->outcome &= ~(uint32_t)OP_HELD;
 }
 
-/* The owner gets its slots back. */
-static void lend_released(struct shard *s, struct lend_part *part)
+static void view_settle(struct shard *s, struct lend_part *part)
 {
-    struct op *op = part->op;
+    const struct op *op = part->op;
     uint16_t slots[64];
     uint32_t i = 0;
     while (i < op->nkeys) {
@@ -211,9 +346,24 @@ static void lend_released(struct shard *s, struct lend_part *part)
         }
     }
     keyspace_view_free(&part->view);
+}
+
+/* The owner gets its slots back. */
+static void lend_released(struct shard *s, struct lend_part *part)
+{
+    struct op *op = part->op;
+    if (op->group->lend->whole) {
+        s->keyspace->hooks = part->hooks;
+    } else {
+        view_settle(s, part);
+    }
+    touched_replay(&part->touched, s); /* served before the pass */
+    tracking_turn(s);
     slots_let_go(s->exec, op);
     op->outcome &= ~(uint32_t)OP_HELD;
-    op->run->at = op->run_next;
+    if (op->wait == NULL || !blocked_tried(s, op->wait)) {
+        op->run->at = op->run_next;
+    }
 }
 
 /* False while the command still waits for others. */
@@ -232,8 +382,38 @@ static bool run_lend_op(struct shard *s, struct run *run, struct op *op)
 
 /* --- the pass ------------------------------------------------------------------------------- */
 
+/* Members of large collections that the commands name: their buckets, then themselves. */
+static void prefetch_members(const struct keyspace *ks, const struct op *const *ahead, uint32_t n)
+{
+    const struct table *table[PREFETCH_OPS], *last_table = NULL;
+    uint64_t hash[PREFETCH_OPS];
+    const struct op *last = NULL;
+    uint32_t m = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct op *op = ahead[i];
+        int64_t at = op->command->member;
+        at = at < 0 ? (int64_t)op->argc + at : at;
+        if (at <= 0 || at >= op->argc || op->nkeys == 0) {
+            continue;
+        }
+        if (last == NULL || last->keys[0].hash != op->keys[0].hash || last->db != op->db) {
+            last = op;
+            last_table = keyspace_members(ks, op->db, &op->keys[0]);
+        }
+        if (last_table != NULL) {
+            table[m] = last_table;
+            hash[m] = hash_bytes(op->argv[at].ptr, op->argv[at].len);
+            table_prefetch_bucket(last_table, hash[m]);
+            m++;
+        }
+    }
+    for (uint32_t i = 0; i < m; i++) {
+        table_prefetch_item(table[i], hash[i]);
+    }
+}
+
 /* The batch is known before the first command runs: load slot headers, then buckets, then
- * entries, each while the others are under way. */
+ * entries, then members, each while the others are under way. */
 static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
 {
     const struct op *ahead[PREFETCH_OPS];
@@ -264,47 +444,111 @@ static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
             keyspace_prefetch_entry(s->keyspace, ahead[i]->db, &ahead[i]->keys[k]);
         }
     }
+    prefetch_members(s->keyspace, ahead, n);
 }
 
-/* True when the whole run is done. */
-static bool run_proceed(struct shard *s, struct run *run)
+/* None of its commands happens here. Returns the last. */
+static struct op *transaction_skip(struct op *op)
+{
+    while (op->flags & OP_MORE) {
+        op = op->run_next;
+        op->outcome |= OP_SKIPPED;
+    }
+    return op;
+}
+
+/* Whether what an op has changed may be seen: at the end of a transaction, not inside of it. */
+static bool ends_unit(const struct op *op)
+{
+    return !(op->flags & OP_MORE);
+}
+
+enum run_state { RUN_LEFT, RUN_PARKED, RUN_FINISHED };
+
+/* One command that is on this shard alone. False: it waits for data, and its run is parked. */
+static bool run_op(struct shard *s, struct run *run, struct op *op)
+{
+    if ((run->flags & RUN_DIRECT) && s->pushes->count > 0) {
+        pushes_flush(s); /* push.h I2: its reply goes out at once */
+    }
+    exec_op(s, op, run->flags & RUN_DIRECT ? &run->conn->out : &run->reply, NULL);
+    if (__builtin_expect(op->wait == NULL, 1)) {
+        return true;
+    }
+    blocked_begin(op->wait->wait);
+    if (!blocked_tried(s, op->wait)) {
+        return true;
+    }
+    if (run->flags & RUN_DIRECT) { /* the reply comes later, in the run; its home is here */
+        run->flags &= ~(uint32_t)RUN_DIRECT;
+    }
+    return false;
+}
+
+static enum run_state run_park(struct run *run)
+{
+    struct op *op = run->at;
+    assert(op->run_next == NULL); /* the last of its connection */
+    op->wait->parked = true;
+    return RUN_PARKED;
+}
+
+static enum run_state run_proceed(struct shard *s, struct run *run)
 {
     struct exec *x = s->exec;
+    if (run->at != NULL && (run->at->outcome & OP_WAITS)) {
+        return run_park(run);
+    }
     if (run->stamp > x->now) {
         x->waits_for_horizon = true;
-        return false; /* I3 */
+        return RUN_LEFT; /* I3 */
     }
     if (!(run->flags & RUN_FREE) && run->stamp >= x->horizon) {
         x->waits_for_horizon = true;
-        return false;
+        return RUN_LEFT;
     }
+    bool inside = false; /* a free run: within a transaction that has begun */
     while (run->at != NULL) {
         struct op *op = run->at;
-        if ((x->marked || x->holds > 0) && conflicts(x, op)) {
-            return false;
+        if ((x->marked || x->holds > 0) && !inside &&
+            (run->flags & RUN_FREE ? transaction_conflicts(x, op) : conflicts(x, op))) {
+            return RUN_LEFT;
         }
+        inside = (run->flags & RUN_FREE) && (op->flags & OP_MORE);
         if (x->prefetched == 0) {
             prefetch_ahead(s, run, op);
         }
         x->prefetched--;
-        if (op->group != NULL && op->group->lend != NULL) {
-            if (!run_lend_op(s, run, op)) {
-                return false;
+        if (op->flags & OP_CHECK) {
+            if (!watch_decide(s, op)) {
+                return RUN_LEFT;
             }
-        } else {
-            exec_op(s, op, run->flags & RUN_DIRECT ? &run->conn->out : &run->reply, NULL);
+            op = op->outcome & OP_SKIPPED ? transaction_skip(op) : op;
+        } else if (op->group != NULL && op->group->lend != NULL) {
+            if (!run_lend_op(s, run, op)) {
+                return RUN_LEFT;
+            }
+            if (op->wait != NULL && blocked_tried(s, op->wait)) {
+                return run_park(run);
+            }
+        } else if (!run_op(s, run, op)) {
+            return run_park(run);
         }
         run->at = op->run_next;
+        if (blocked_ready(s) && ends_unit(op)) {
+            blocked_serve(s, true);
+        }
     }
-    return true;
+    return RUN_FINISHED;
 }
 
-static void run_finished(struct shard *s, struct run *run)
+void exec_return(struct shard *s, struct run *run)
 {
     if (run->home == s->id) {
         chain_append(&s->exec->done, run);
     } else {
         chain_append(&s->returns[run->home], run);
+        s->exec->returning = true;
         counter_add(&s->stats.remote, 1);
     }
 }
@@ -319,13 +563,19 @@ static void pass(struct shard *s)
     struct run **link = &x->waiting;
     while (*link != NULL) {
         struct run *run = *link;
-        if (run_proceed(s, run)) {
+        switch (run_proceed(s, run)) {
+        case RUN_FINISHED:
             *link = run->next;
-            run_finished(s, run);
-        } else {
+            exec_return(s, run);
+            break;
+        case RUN_PARKED:
+            *link = run->next;
+            break;
+        case RUN_LEFT:
             mark_waiting(x, run); /* I2 */
             counter_add(&s->stats.waited, 1);
             link = &run->next;
+            break;
         }
     }
 }
@@ -352,6 +602,28 @@ static void chains_add(struct exec *x, struct run *first)
     x->chains[i] = first;
 }
 
+/* Broadcasts look at the keyspace: they wait while all of it is lent. */
+static void asked_append(struct exec *x, struct message *m)
+{
+    m->link.next = NULL;
+    if (x->asked != NULL) {
+        x->asked_last->link.next = &m->link;
+    } else {
+        x->asked = m;
+    }
+    x->asked_last = m;
+}
+
+static void run_asked(struct shard *s)
+{
+    struct exec *x = s->exec;
+    while (x->asked != NULL && !x->held_all) {
+        struct message *m = x->asked;
+        x->asked = message_next(m);
+        note_run(s, m);
+    }
+}
+
 static void take(struct shard *s)
 {
     struct exec *x = s->exec;
@@ -375,8 +647,21 @@ static void take(struct shard *s)
         case MESSAGE_RELEASE:
             lend_released(s, (struct lend_part *)((char *)m - offsetof(struct lend_part, release)));
             break;
+        case MESSAGE_PUSHES:
+            pushes_arrived(s, (struct delivery *)m);
+            break;
+        case MESSAGE_DECIDED:
+            watch_decided(m);
+            break;
+        case MESSAGE_CANCEL:
+            blocked_cancelled(
+                s, (struct wait_part *)((char *)m - offsetof(struct wait_part, cancel)));
+            break;
         case MESSAGE_NOTE:
             note_run(s, m);
+            break;
+        case MESSAGE_ASK:
+            asked_append(x, m);
             break;
         }
         m = next;
@@ -413,12 +698,14 @@ static void send_returns(struct shard *s)
             *chain = (struct chain){NULL, NULL};
         }
     }
+    s->exec->returning = false;
 }
 
 bool exec_turn(struct shard *s)
 {
     struct exec *x = s->exec;
-    if (x->waiting == NULL && x->local.first == NULL && mailbox_empty(&s->mailbox)) {
+    if (x->waiting == NULL && x->local.first == NULL && s->monitor_lines == NULL &&
+        mailbox_empty(&s->mailbox) && !x->returning && !blocked_ready(s)) {
         return false;
     }
     if (s->server->shard_count == 1) {
@@ -427,18 +714,26 @@ bool exec_turn(struct shard *s)
         x->horizon = order_horizon(&s->server->order, x->horizon, &x->now);
     }
     take(s); /* after the phases were read */
+    run_asked(s);
+    if (s->monitor_lines != NULL) {
+        monitor_show(s, x->horizon);
+    }
     if (x->local.first != NULL) {
         chains_add(x, x->local.first);
         x->local = (struct chain){NULL, NULL};
     }
     merge_chains(x);
+    if (blocked_ready(s)) {
+        blocked_serve(s, false);
+    }
     if (x->waiting != NULL) {
         pass(s);
-        if (s->server->shard_count > 1) {
-            send_returns(s);
-        }
     } else {
         x->waits_for_horizon = false;
+    }
+    pushes_flush(s); /* push.h I2: before what was executed after them goes back */
+    if (x->returning) {
+        send_returns(s);
     }
     return true;
 }

@@ -28,10 +28,13 @@ struct exec {
     bool waits_for_horizon;  /* somebody else's phase must close: do not sleep */
     bool marked, marked_all; /* any mark in this pass; one that covers the whole shard */
     uint32_t pass;           /* number of the pass: mark[slot] == pass means marked */
-    uint32_t holds;          /* slots held, counted with repetition */
+    uint32_t holds;          /* slots held, and one more while the whole shard is */
+    bool held_all;           /* the whole shard is lent */
+    struct message *asked, *asked_last; /* MESSAGE_ASK that wait until the shard is back */
     uint32_t prefetched;     /* ops ahead whose memory is on its way */
     struct chain local;      /* own runs of the phase that just closed */
     struct chain done;       /* runs at home here that are done */
+    bool returning;          /* runs for other homes are done */
     struct run **chains;     /* scratch: chains taken in this turn */
     uint32_t chains_count, chains_cap;
     uint32_t mark[SLOT_COUNT];
@@ -43,10 +46,20 @@ void exec_free(struct exec *x);
 /* Takes the mailbox, runs what may run, sends back what is done. True when there was anything. */
 bool exec_turn(struct shard *s);
 /* True when the shard has something to do that no message will announce. */
-bool exec_must_not_sleep(const struct exec *x);
+bool exec_must_not_sleep(const struct shard *s);
 /* For the keyspace's background work: the slot is here and nobody has borrowed it. */
 bool exec_may_touch(void *shard, uint16_t slot);
 /* Runs one command on this thread: the call of op is built, timed and counted. */
 void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace *const *views);
+
+/* --- for blocked.c --- */
+/* Runs a command that waits once more, with these of its keys, into its run's reply. */
+void exec_again(struct shard *s, struct op *op, const struct key *keys, uint32_t nkeys,
+                struct call_wait *wait);
+/* A parked run is done. */
+void exec_return(struct shard *s, struct run *run);
+/* Whether a slot is lent, or something older waits for it. Between passes: whether anything waits
+ * for it. */
+bool exec_slot_busy(const struct shard *s, uint16_t slot, bool in_pass);
 
 #endif

@@ -1,15 +1,16 @@
 /* group.c - building groups and combining their replies (see group.h). */
 #include "shards/group.h"
 #include "core/num.h"
+#include "shards/blocked.h"
 #include "shards/route.h"
 #include <assert.h>
 #include <stdlib.h>
 
 /* --- building -------------------------------------------------------------------------------- */
 
-static struct group *group_new(struct shard *s, struct conn *conn, const struct command *cmd,
-                               const struct slice *argv, uint32_t argc, struct run *memory,
-                               uint32_t nparts)
+struct group *group_new(struct shard *s, struct conn *conn, const struct command *cmd,
+                        const struct slice *argv, uint32_t argc, struct run *memory,
+                        uint32_t nparts)
 {
     struct op *head = route_op_new(s, memory, conn, cmd, route_copy_argv(s, memory, argv, argc), argc);
     struct group *group = run_alloc(&s->run_pool, memory, sizeof *group);
@@ -35,7 +36,7 @@ static struct op *part_new(struct shard *s, struct conn *conn, struct group *gro
     op->group = group;
     if (nkeys > 0) {
         op->keys = run_alloc(&s->run_pool, run, nkeys * sizeof *op->keys);
-        if (head->command->apart == APART_EACH_KEY) {
+        if (head->command->apart == APART_EACH_KEY || head->command->apart == APART_EACH_PAIR) {
             op->marks = run_alloc(&s->run_pool, run, nkeys * sizeof *op->marks);
             op->marks_cap = nkeys;
         }
@@ -110,6 +111,9 @@ void group_by_keys(struct shard *s, struct conn *conn, const struct command *cmd
     if (cmd->apart == APART_LEND) {
         lend_new(s, group, memory, runner);
     }
+    if (r->waits) {
+        blocked_prepare(s, head, r->again);
+    }
     route_conn_append(conn, head);
 }
 
@@ -124,6 +128,27 @@ void group_on_all(struct shard *s, struct conn *conn, const struct command *cmd,
         op->flags |= OP_WHOLE;
     }
     route_conn_append(conn, group->head);
+}
+
+void group_lend_all(struct shard *s, struct conn *conn, const struct command *cmd,
+                    const struct slice *argv, uint32_t argc, const struct key *keys,
+                    uint32_t nkeys)
+{
+    unsigned shards = s->server->shard_count, runner = nkeys > 0 ? keys[0].shard : s->id;
+    struct run *memory = route_run_to(s, conn, runner);
+    struct group *group = group_new(s, conn, cmd, argv, argc, memory, shards);
+    struct op *head = group->head, *runner_op = NULL;
+    head->keys = run_alloc(&s->run_pool, memory, nkeys * sizeof *head->keys);
+    memcpy(head->keys, keys, nkeys * sizeof *head->keys);
+    head->nkeys = nkeys;
+    for (unsigned i = 0; i < shards; i++) {
+        struct op *op = part_new(s, conn, group, i, 0);
+        op->flags |= OP_WHOLE;
+        runner_op = i == runner ? op : runner_op;
+    }
+    lend_new(s, group, memory, runner_op);
+    group->lend->whole = true;
+    route_conn_append(conn, head);
 }
 
 /* --- combining ------------------------------------------------------------------------------- */
@@ -176,11 +201,11 @@ static void reply_sum(struct group *group, struct reply *out)
     reply_int(out, sum);
 }
 
-/* The parts' elements, put into the order of the keys. */
-static void reply_each_key(struct group *group, struct reply *out)
+/* The parts' elements, so many per key, put into the order of the keys. */
+static void reply_each_key(struct group *group, size_t elements, struct reply *out)
 {
     const struct op *head = group->head;
-    reply_array(out, head->nkeys);
+    reply_array(out, elements * head->nkeys);
     for (uint32_t i = 0; i < group->nparts; i++) {
         group->parts[i]->nkeys = 0; /* from here on: elements taken */
     }
@@ -237,8 +262,9 @@ void group_reply(struct group *group, struct reply *out)
         head->ticks = ticks > head->ticks ? ticks : head->ticks;
     }
     if (group->lend != NULL) {
-        take_reply(group->lend->runner_op, out);
-        head->outcome |= group->lend->runner_op->outcome & OP_FAILED;
+        struct op *answer = blocked_answer(head, group->lend->runner_op);
+        take_reply(answer, out);
+        head->outcome |= answer->outcome & OP_FAILED;
     } else if (reply_of_failed(group, out)) {
         head->outcome |= OP_FAILED;
     } else {
@@ -250,7 +276,10 @@ void group_reply(struct group *group, struct reply *out)
             reply_ok(out);
             break;
         case APART_EACH_KEY:
-            reply_each_key(group, out);
+            reply_each_key(group, 1, out);
+            break;
+        case APART_EACH_PAIR:
+            reply_each_key(group, 2, out);
             break;
         case APART_CONCAT:
             reply_concat(group, out);
@@ -259,7 +288,8 @@ void group_reply(struct group *group, struct reply *out)
             reply_any(group, out);
             break;
         case APART_LEND:
-            assert(!"has a lend");
+        case APART_MADE:
+            assert(!"not combined from parts");
         }
     }
     out->errors = errors; /* counted where they arose */

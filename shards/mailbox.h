@@ -26,7 +26,11 @@ enum message_kind {
     MESSAGE_RETURNS, /* a chain of runs that are done, back to their home */
     MESSAGE_READY,   /* lending: all parts hold, the runner may go (struct lend) */
     MESSAGE_RELEASE, /* lending: a part's slots come back (struct lend_part) */
+    MESSAGE_PUSHES,  /* a chain of deliveries for connections (struct delivery) */
+    MESSAGE_DECIDED, /* EXEC: all shards have voted (struct decision_part) */
     MESSAGE_NOTE,    /* a function to call (struct note) */
+    MESSAGE_CANCEL,  /* waiting for data is over (struct wait_part) */
+    MESSAGE_ASK,     /* the same for a broadcast: may look at the keyspace, waits while it is lent */
 };
 
 struct message {

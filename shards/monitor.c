@@ -87,10 +87,18 @@ static void deliver(struct shard *shard, const struct text *line)
     }
 }
 
-/* A line on its way to other shards; the last one frees it. */
+/* A line on its way to the shards that have monitors; the last one frees it. */
 struct monitor_note {
     _Atomic uint32_t refs;
+    uint16_t home;
+    uint64_t stamp;
     struct text line;
+};
+
+/* Its place among those that wait for the horizon. */
+struct monitor_line {
+    struct monitor_line *next;
+    struct monitor_note *note;
 };
 
 static void release_note(struct monitor_note *note)
@@ -101,17 +109,63 @@ static void release_note(struct monitor_note *note)
     }
 }
 
+static bool note_before(const struct monitor_note *a, const struct monitor_note *b)
+{
+    return a->stamp != b->stamp ? a->stamp < b->stamp : a->home < b->home;
+}
+
 static void note_arrived(struct shard *shard, void *ctx)
 {
-    struct monitor_note *note = ctx;
-    deliver(shard, &note->line);
+    struct monitor_line *line = mem_alloc(sizeof *line), **link = &shard->monitor_lines;
+    line->note = ctx;
+    while (*link != NULL && !note_before(line->note, (*link)->note)) { /* I3 */
+        link = &(*link)->next;
+    }
+    line->next = *link;
+    *link = line;
+}
+
+void monitor_show(struct shard *shard, uint64_t horizon)
+{
+    while (shard->monitor_lines != NULL && shard->monitor_lines->note->stamp < horizon) {
+        struct monitor_line *line = shard->monitor_lines;
+        shard->monitor_lines = line->next;
+        deliver(shard, &line->note->line);
+        release_note(line->note);
+        mem_free(line);
+    }
+}
+
+/* Takes over the line. */
+static void send_line(struct shard *shard, uint64_t stamp, struct text line)
+{
+    struct monitor_note *note = mem_alloc(sizeof *note);
+    *note = (struct monitor_note){.home = (uint16_t)shard->id, .stamp = stamp, .line = line};
+    atomic_init(&note->refs, 1);
+    struct server *server = shard->server;
+    for (unsigned s = 0; s < server->shard_count; s++) {
+        struct shard *other = server->shards[s];
+        if (atomic_load_explicit(&other->monitor_count, memory_order_relaxed) > 0) {
+            atomic_fetch_add_explicit(&note->refs, 1, memory_order_relaxed);
+            if (other == shard) {
+                note_arrived(shard, note);
+            } else {
+                shard_note(shard, other, note_arrived, note);
+            }
+        }
+    }
     release_note(note);
 }
 
-void monitor_feed(struct shard *shard, struct conn *conn, int db, const struct command *cmd,
-                  const struct slice *argv, uint32_t argc)
+static bool shown(const struct command *cmd)
 {
-    if (cmd->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)) {
+    return !(cmd->flags & (CMD_SKIP_MONITOR | CMD_ADMIN));
+}
+
+void monitor_feed(struct shard *shard, struct conn *conn, uint64_t stamp, int db,
+                  const struct command *cmd, const struct slice *argv, uint32_t argc)
+{
+    if (!shown(cmd)) {
         return;
     }
     char from[MONITOR_FROM_BYTES];
@@ -121,19 +175,17 @@ void monitor_feed(struct shard *shard, struct conn *conn, int db, const struct c
     } else {
         snprintf(from, sizeof from, "%s", conn->addr);
     }
+    struct text line = {0};
+    monitor_format(&line, clock_unix_us(), db, from, cmd, argv, argc);
+    send_line(shard, stamp, line);
+}
 
-    struct monitor_note *note = mem_alloc_zero(sizeof *note);
-    atomic_init(&note->refs, 1);
-    monitor_format(&note->line, clock_unix_us(), db, from, cmd, argv, argc);
-    deliver(shard, &note->line);
-    struct server *server = shard->server;
-    for (unsigned s = 0; s < server->shard_count; s++) {
-        struct shard *other = server->shards[s];
-        if (other != shard &&
-            atomic_load_explicit(&other->monitor_count, memory_order_relaxed) > 0) {
-            atomic_fetch_add_explicit(&note->refs, 1, memory_order_relaxed);
-            shard_note(shard, other, note_arrived, note);
-        }
+void monitor_feed_script(struct shard *shard, int db, const struct command *cmd,
+                         const struct slice *argv, uint32_t argc)
+{
+    if (shown(cmd)) {
+        struct text line = {0};
+        monitor_format(&line, clock_unix_us(), db, "lua", cmd, argv, argc);
+        send_line(shard, 0, line);
     }
-    release_note(note);
 }

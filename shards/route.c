@@ -1,5 +1,6 @@
 /* route.c - one phase of taking in commands (see route.h). Groups are in group.c. */
 #include "shards/route.h"
+#include "shards/blocked.h"
 #include "shards/broadcast.h"
 #include "shards/cmd_server.h"
 #include "shards/commands.h"
@@ -8,8 +9,13 @@
 #include "shards/latency.h"
 #include "shards/log.h"
 #include "shards/monitor.h"
+#include "shards/multi.h"
 #include "shards/slowlog.h"
+#include "shards/subscribe.h"
+#include "shards/tracking.h"
+#include "shards/watch.h"
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -37,8 +43,8 @@ void route_free(struct route *r)
 static struct run *run_start(struct shard *s, struct conn *conn, unsigned shard)
 {
     struct run *run = run_new(&s->run_pool, s->id, shard, s->route->stamp, conn, conn->resp);
-    run->io_buf = s->route->inline_text == NULL ? conn->in_buf : NULL;
-    run->inbuf = s->route->inline_text == NULL ? conn->in_own : s->route->inline_text;
+    run->io_buf = s->route->own_text == NULL ? conn->in_buf : NULL;
+    run->inbuf = s->route->own_text == NULL ? conn->in_own : s->route->own_text;
     if (run->io_buf != NULL) {
         io_buf_hold(run->io_buf);
     } else if (run->inbuf != NULL) {
@@ -66,6 +72,9 @@ struct run *route_run_to(struct shard *s, struct conn *conn, unsigned shard)
         out->first = run;
     }
     out->last = run;
+    if (r->decision != NULL) {
+        watch_check_run(s, conn, run);
+    }
     return run;
 }
 
@@ -79,6 +88,18 @@ static void conn_append(struct conn *conn, struct op *op)
     }
     conn->last_op = op;
     conn->in_flight++;
+    op->number = conn->drained + conn->in_flight;
+}
+
+/* Scripts read by the commands that they call. */
+static uint32_t tracks(const struct conn *conn, const struct command *cmd)
+{
+    bool reads = cmd != NULL && ((cmd->flags & (CMD_READONLY | CMD_PUBSUB)) == CMD_READONLY ||
+                                 (command_acl(cmd) & ACL_SCRIPTING));
+    if (reads && (conn->tracking->flags & TRACKING_BCAST)) {
+        return OP_TRACK | OP_TRACK_BCAST;
+    }
+    return reads && tracking_wanted(conn) ? OP_TRACK : 0;
 }
 
 struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
@@ -92,8 +113,11 @@ struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
         .argc = argc,
         .db = (uint16_t)conn->db,
         .resp = conn->resp,
+        .extra = s->route->extra,
         .flags = (conn->reply_mode == CONN_REPLY_ON ? 0 : OP_MUTED) |
-                 (conn->flags & CONN_NO_TOUCH ? OP_NO_TOUCH : 0),
+                 (conn->flags & CONN_NO_TOUCH ? OP_NO_TOUCH : 0) |
+                 (conn->tracking != NULL ? tracks(conn, cmd) : 0) |
+                 (s->route->in_multi ? OP_MULTI | OP_MORE : 0),
     };
     return op;
 }
@@ -171,8 +195,8 @@ static void note_slow(struct shard *s, struct conn *conn, const struct command *
     }
 }
 
-static void run_at_home(struct shard *s, struct conn *conn, const struct command *cmd,
-                        const struct slice *argv, uint32_t argc)
+void route_at_home(struct shard *s, struct conn *conn, const struct command *cmd,
+                   const struct slice *argv, uint32_t argc)
 {
     struct reply *out = home_reply(s, conn, cmd);
     size_t before = out->total_bytes;
@@ -180,6 +204,7 @@ static void run_at_home(struct shard *s, struct conn *conn, const struct command
     struct call c = {
         .command = cmd, .ks = s->keyspace, .argv = argv, .argc = argc, .db = conn->db,
         .out = out, .now_ms = s->now_ms, .host = conn,
+        .flags = s->route->in_multi ? CALL_IN_MULTI | CALL_DENY_BLOCKING : 0,
     };
     uint64_t start = clock_ticks();
     cmd->run(&c);
@@ -193,8 +218,19 @@ static void run_at_home(struct shard *s, struct conn *conn, const struct command
     note_slow(s, conn, cmd, argv, argc, ticks);
 }
 
-static void queue_barrier(struct shard *s, struct conn *conn, const struct command *cmd,
-                          const struct slice *argv, uint32_t argc)
+void route_reply_at_home(struct shard *s, struct conn *conn, const struct command *cmd,
+                         struct reply *made)
+{
+    struct reply *out = home_reply(s, conn, cmd);
+    size_t before = out->total_bytes;
+    out->muted = false;
+    reply_move(out, made, made->total_bytes);
+    home_reply_end(conn, out, before);
+    stats_record(s, cmd, 0, false);
+}
+
+void route_barrier(struct shard *s, struct conn *conn, const struct command *cmd,
+                   const struct slice *argv, uint32_t argc)
 {
     struct run *run = run_start(s, conn, s->id);
     struct op *op = route_op_new(s, run, conn, cmd, route_copy_argv(s, run, argv, argc), argc);
@@ -202,6 +238,7 @@ static void queue_barrier(struct shard *s, struct conn *conn, const struct comma
     run_append(run, op);
     conn_append(conn, op);
     conn->flags |= CONN_STALLED;
+    conn->barrier_ops++;
     s->route->home_queued = true;
     conn_drain(conn); /* lists it when it is the first */
 }
@@ -219,16 +256,20 @@ static void key_fill(const struct server *server, struct key *k, const struct sl
     k->shard = server->slot_shard[k->slot];
 }
 
-/* Keys of argv into the route's scratch; returns how many, negative when argv does not fit. */
-static int find_keys(struct shard *s, const struct command *cmd, const struct slice *argv,
-                     uint32_t argc)
+static void keys_reserve(struct route *r, uint32_t count)
 {
-    struct route *r = s->route;
-    if (r->keys_cap < argc) {
-        r->keys_cap = argc < 64 ? 64 : argc;
+    if (r->keys_cap < count) {
+        r->keys_cap = count < 64 ? 64 : count;
         r->keys = mem_realloc(r->keys, r->keys_cap * sizeof *r->keys);
         r->positions = mem_realloc(r->positions, r->keys_cap * sizeof *r->positions);
     }
+}
+
+int route_find_keys(struct shard *s, const struct command *cmd, const struct slice *argv,
+                    uint32_t argc)
+{
+    struct route *r = s->route;
+    keys_reserve(r, argc);
     int n = command_keys(cmd, argv, argc, r->positions, (int)r->keys_cap);
     for (int i = 0; i < n; i++) {
         key_fill(s->server, &r->keys[i], argv, r->positions[i]);
@@ -248,26 +289,47 @@ static void send_to_shard(struct shard *s, struct conn *conn, unsigned shard,
         op->nkeys = nkeys;
     }
     run_append(run, op);
+    if (s->route->waits) {
+        blocked_prepare(s, op, s->route->again);
+    }
     conn_append(conn, op);
+}
+
+void route_by_keys(struct shard *s, struct conn *conn, const struct command *cmd,
+                   const struct slice *argv, uint32_t argc, uint32_t count)
+{
+    const struct key *keys = s->route->keys;
+    unsigned shard = count > 0 ? keys[0].shard : s->id;
+    for (uint32_t i = 1; i < count; i++) {
+        if (keys[i].shard != shard) {
+            group_by_keys(s, conn, cmd, argv, argc, keys, count);
+            return;
+        }
+    }
+    send_to_shard(s, conn, shard, cmd, argv, argc, keys, count);
 }
 
 static void send_by_keys(struct shard *s, struct conn *conn, const struct command *cmd,
                          const struct slice *argv, uint32_t argc)
 {
-    struct key *keys = s->route->keys;
-    int n = find_keys(s, cmd, argv, argc);
-    keys = s->route->keys;
-    if (n < 0) {
-        n = 0; /* a bad number of keys: the command, run without any, says what is wrong with it */
+    int n = route_find_keys(s, cmd, argv, argc);
+    n = n < 0 ? 0 : n; /* a bad number of keys: the command, run without any, says what is wrong */
+    if (cmd->undeclared != NULL && s->server->shard_count > 1 && cmd->undeclared(argv, argc)) {
+        group_lend_all(s, conn, cmd, argv, argc, s->route->keys, (uint32_t)n);
+        return;
     }
-    unsigned shard = n > 0 ? keys[0].shard : s->id;
-    for (int i = 1; i < n; i++) {
-        if (keys[i].shard != shard) {
-            group_by_keys(s, conn, cmd, argv, argc, keys, (uint32_t)n);
-            return;
-        }
+    route_by_keys(s, conn, cmd, argv, argc, (uint32_t)n);
+}
+
+static void send_by_channels(struct shard *s, struct conn *conn, const struct command *cmd,
+                             const struct slice *argv, uint32_t argc)
+{
+    uint32_t first = cmd->parent != NULL ? 2 : 1, end = cmd->parent != NULL ? argc : 2;
+    keys_reserve(s->route, argc);
+    for (uint32_t i = first; i < end; i++) {
+        key_fill(s->server, &s->route->keys[i - first], argv, i);
     }
-    send_to_shard(s, conn, shard, cmd, argv, argc, keys, (uint32_t)n);
+    route_by_keys(s, conn, cmd, argv, argc, end - first);
 }
 
 static void send_by_cursor(struct shard *s, struct conn *conn, const struct command *cmd,
@@ -288,14 +350,23 @@ static void send_by_cursor(struct shard *s, struct conn *conn, const struct comm
 
 /* --- checks ---------------------------------------------------------------------------------- */
 
-static bool paused(struct shard *s, const struct command *cmd)
+static bool paused(struct shard *s, const struct conn *conn, const struct command *cmd)
 {
     int64_t until = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed);
     if (until == 0 || s->now_ms >= until) {
         return false;
     }
     return !atomic_load_explicit(&s->server->pause_writes_only, memory_order_relaxed) ||
-           (cmd->flags & (CMD_WRITE | CMD_MAY_REPLICATE));
+           (multi_flags(conn, cmd) & (CMD_WRITE | CMD_MAY_REPLICATE));
+}
+
+static const char *refusal_of_subscriber(struct route *r, const struct command *cmd)
+{
+    snprintf(r->refusal, sizeof r->refusal,
+             "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET "
+             "are allowed in this context",
+             cmd->full_name);
+    return r->refusal;
 }
 
 /* The refusal's text, or NULL. */
@@ -304,14 +375,21 @@ static const char *refuse(struct shard *s, const struct conn *conn, const struct
     if (!conn_authenticated(conn) && !(cmd->flags & CMD_NO_AUTH)) {
         return "NOAUTH Authentication required.";
     }
+    if ((conn->flags & CONN_MULTI) && (cmd->flags & CMD_NO_MULTI)) {
+        return "ERR Command not allowed inside a transaction";
+    }
     if (__builtin_expect((cmd->flags & CMD_PROTECTED) != 0, 0)) {
         const char *error = server_protected_error(conn, cmd);
         if (error != NULL) {
             return error;
         }
     }
+    if (__builtin_expect(conn->subscriber != NULL, 0) && conn->resp == 2 &&
+        !(cmd->flags & CMD_SUBSCRIBER) && conn_subscribed(conn)) {
+        return refusal_of_subscriber(s->route, cmd);
+    }
     int64_t max = s->config->core.maxmemory;
-    if (max > 0 && (cmd->flags & CMD_DENYOOM) && mem_used_total() > max) {
+    if (max > 0 && (multi_flags(conn, cmd) & CMD_DENYOOM) && mem_used_total() > max) {
         return "OOM command not allowed when used memory > 'maxmemory'.";
     }
     return NULL;
@@ -330,16 +408,32 @@ static void reply_mode_step(struct conn *conn)
 static void reply_unresolved(struct shard *s, struct conn *conn, const struct slice *argv,
                              uint32_t argc)
 {
+    const struct command *known = commands_lookup(argv, argc);
+    if ((conn->flags & CONN_MULTI) || (known != NULL && known->run == multi_run_exec)) {
+        char text[MULTI_REFUSAL_BYTES];
+        const char *refusal = "wrong number of arguments for 'exec' command";
+        if (multi_refused(conn, known, refusal, text) == text) {
+            reply_refusal(s, conn, known, text);
+            return;
+        }
+    }
     struct reply *out = home_reply(s, conn, NULL);
     size_t before = out->total_bytes;
     const struct command *cmd = commands_resolve(argv, argc, out);
     assert(cmd == NULL);
     (void)cmd;
     stats_error(s, out->error_code);
-    const struct command *known = commands_lookup(argv, argc);
     if (known != NULL) {
         stats_reject(s, known);
     }
+    home_reply_end(conn, out, before);
+}
+
+static void reply_queued(struct shard *s, struct conn *conn, const struct command *cmd)
+{
+    struct reply *out = home_reply(s, conn, cmd);
+    size_t before = out->total_bytes;
+    reply_status(out, "QUEUED");
     home_reply_end(conn, out, before);
 }
 
@@ -349,8 +443,115 @@ static bool is_http(struct slice name)
     return slice_is(name, "post") || slice_is(name, "host:");
 }
 
+/* Runs that are begun from now on hold the connection's input again. */
+static void own_text_end(struct route *r)
+{
+    r->session++;
+    inbuf_release(r->own_text);
+    r->own_text = NULL;
+}
+
+/* Moves arguments to memory that runs hold in place of the input. cap: room for how many bytes, if
+ * there is none yet. */
+static void own_text_keep(struct route *r, struct slice *argv, uint32_t argc, size_t cap)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < argc; i++) {
+        bytes += argv[i].len;
+    }
+    struct inbuf *text = r->own_text;
+    if (text != NULL && text->cap - text->len < bytes) {
+        own_text_end(r);
+        text = NULL;
+    }
+    if (text == NULL) {
+        cap = cap < bytes ? bytes : cap;
+        text = mem_alloc(sizeof *text + cap);
+        *text = (struct inbuf){.refs = 1, .cap = cap};
+        r->own_text = text;
+        r->session++; /* what was begun before holds the input */
+    }
+    for (uint32_t i = 0; i < argc; i++) {
+        memcpy(text->data + text->len, argv[i].ptr, argv[i].len);
+        argv[i].ptr = text->data + text->len;
+        text->len += argv[i].len;
+    }
+}
+
+/* A command that may have to wait for data. I3 */
+static void send_and_wait(struct shard *s, struct conn *conn, const struct command *cmd,
+                          struct slice *argv, uint32_t argc, const struct wait *again)
+{
+    struct route *r = s->route;
+    if (r->own_text != NULL) {
+        own_text_end(r);
+    }
+    own_text_keep(r, argv, argc, 0);
+    r->waits = true;
+    r->again = again;
+    send_by_keys(s, conn, cmd, argv, argc);
+    r->waits = false;
+    own_text_end(r);
+    conn->flags |= CONN_STALLED;
+}
+
+static bool may_wait(const struct command *cmd, const struct slice *argv, uint32_t argc)
+{
+    return (cmd->flags & CMD_BLOCKING) && (cmd->may_wait == NULL || cmd->may_wait(argv, argc));
+}
+
+void route_command(struct shard *s, struct conn *conn, const struct command *cmd,
+                   struct slice *argv, uint32_t argc)
+{
+    conn->commands++;
+    counter_add(&s->stats.commands, 1);
+    bool after = cmd->route == ROUTE_TRANSACTION; /* EXEC is shown after what it executes */
+    int db = conn->db;
+    if (s->route->monitored && !after) {
+        monitor_feed(s, conn, s->route->stamp, db, cmd, argv, argc);
+    }
+    switch (cmd->route) {
+    case ROUTE_KEYS:
+        if (!s->route->in_multi && may_wait(cmd, argv, argc)) {
+            send_and_wait(s, conn, cmd, argv, argc, NULL);
+        } else {
+            send_by_keys(s, conn, cmd, argv, argc);
+        }
+        break;
+    case ROUTE_HOME:
+        if (__builtin_expect(conn->subscriber != NULL, 0) && connection_is_reset(cmd) &&
+            conn_subscribed(conn)) {
+            subscribe_route_reset(s, conn, cmd, argv, argc);
+            break;
+        }
+        route_at_home(s, conn, cmd, argv, argc);
+        break;
+    case ROUTE_CHANNELS:
+        send_by_channels(s, conn, cmd, argv, argc);
+        break;
+    case ROUTE_SUBSCRIBE:
+        subscribe_route(s, conn, cmd, argv, argc);
+        break;
+    case ROUTE_BARRIER:
+        route_barrier(s, conn, cmd, argv, argc);
+        break;
+    case ROUTE_ALL:
+        group_on_all(s, conn, cmd, argv, argc);
+        break;
+    case ROUTE_CURSOR:
+        send_by_cursor(s, conn, cmd, argv, argc);
+        break;
+    case ROUTE_TRANSACTION:
+        multi_command(s, conn, cmd, argv, argc);
+        break;
+    }
+    if (s->route->monitored && after) {
+        monitor_feed(s, conn, s->route->stamp, db, cmd, argv, argc);
+    }
+}
+
 /* False when the command must stay in the input (CLIENT PAUSE). */
-static bool dispatch(struct shard *s, struct conn *conn, const struct slice *argv, uint32_t argc)
+static bool dispatch(struct shard *s, struct conn *conn, struct slice *argv, uint32_t argc)
 {
     const struct command *cmd = commands_lookup(argv, argc);
     if (cmd == NULL || cmd->run == NULL || !command_arity_fits(cmd, argc)) {
@@ -367,7 +568,7 @@ static bool dispatch(struct shard *s, struct conn *conn, const struct slice *arg
         reply_mode_step(conn);
         return true;
     }
-    if (s->route->paused && paused(s, cmd)) {
+    if (s->route->paused && paused(s, conn, cmd)) {
         conn_pause(conn);
         return false;
     }
@@ -375,33 +576,19 @@ static bool dispatch(struct shard *s, struct conn *conn, const struct slice *arg
         conn->reply_mode = CONN_REPLY_SKIP;
     }
     conn->last_command = cmd;
-    conn->commands++;
-    counter_add(&s->stats.commands, 1);
     const char *refusal = refuse(s, conn, cmd);
     uint8_t mode = conn->reply_mode;
     if (refusal != NULL) {
-        reply_refusal(s, conn, cmd, refusal);
+        char text[MULTI_REFUSAL_BYTES];
+        reply_refusal(s, conn, cmd, multi_refused(conn, cmd, refusal, text));
+    } else if ((conn->flags & CONN_MULTI) && multi_queues(cmd)) {
+        multi_queue(conn, cmd, argv, argc);
+        reply_queued(s, conn, cmd);
     } else {
-        if (atomic_load_explicit(&s->server->monitors, memory_order_relaxed) > 0) {
-            monitor_feed(s, conn, conn->db, cmd, argv, argc);
-        }
-        switch (cmd->route) {
-        case ROUTE_KEYS:
-            send_by_keys(s, conn, cmd, argv, argc);
-            break;
-        case ROUTE_HOME:
-            run_at_home(s, conn, cmd, argv, argc);
-            break;
-        case ROUTE_BARRIER:
-            queue_barrier(s, conn, cmd, argv, argc);
-            break;
-        case ROUTE_ALL:
-            group_on_all(s, conn, cmd, argv, argc);
-            break;
-        case ROUTE_CURSOR:
-            send_by_cursor(s, conn, cmd, argv, argc);
-            break;
-        }
+        route_command(s, conn, cmd, argv, argc);
+    }
+    if (conn->tracking != NULL && !(conn->flags & CONN_MULTI) && !slice_is(argv[0], "client")) {
+        conn->tracking->flags &= ~(uint32_t)TRACKING_CACHING; /* it was for this command */
     }
     if (mode == CONN_REPLY_SKIP && conn->reply_mode == CONN_REPLY_SKIP) {
         conn->reply_mode = CONN_REPLY_ON;
@@ -445,43 +632,6 @@ static bool may_parse(const struct conn *conn)
            conn->in_flight < ROUTE_IN_FLIGHT_MAX;
 }
 
-/* Runs that are begun from now on hold the connection's input again. */
-static void inline_end(struct route *r)
-{
-    r->session++;
-    inbuf_release(r->inline_text);
-    r->inline_text = NULL;
-}
-
-/* The arguments of an inline command lie in the parser, which soon forgets them. So they move to
- * memory that the runs of this and of the next inline commands hold in place of the input. */
-static void inline_keep(struct route *r, struct resp_parser *p, size_t input_bytes)
-{
-    size_t bytes = 0;
-    for (uint32_t i = 0; i < p->argc; i++) {
-        bytes += p->argv[i].len;
-    }
-    struct inbuf *text = r->inline_text;
-    if (text != NULL && text->cap - text->len < bytes) {
-        inline_end(r);
-        text = NULL;
-    }
-    if (text == NULL) {
-        size_t cap = input_bytes < INLINE_TEXT_BYTES ? input_bytes : INLINE_TEXT_BYTES;
-        cap = cap < bytes ? bytes : cap;
-        text = mem_alloc(sizeof *text + cap);
-        *text = (struct inbuf){.refs = 1, .cap = cap};
-        r->inline_text = text;
-        r->session++; /* what was begun before holds the input */
-    }
-    for (uint32_t i = 0; i < p->argc; i++) {
-        struct slice *arg = &p->argv[i];
-        memcpy(text->data + text->len, arg->ptr, arg->len);
-        arg->ptr = text->data + text->len;
-        text->len += arg->len;
-    }
-}
-
 /* Parses and routes a bounded amount of a connection's input. Returns the number of commands;
  * *more says that complete commands may be left. */
 static uint32_t take_input(struct shard *s, struct conn *conn, bool *more)
@@ -492,6 +642,9 @@ static uint32_t take_input(struct shard *s, struct conn *conn, bool *more)
     };
     uint32_t commands = 0;
     *more = false;
+    if ((conn->flags & (CONN_EXEC | CONN_STALLED)) == CONN_EXEC) {
+        multi_resume(s, conn); /* first the rest of the transaction (multi.h I3) */
+    }
     while (may_parse(conn)) {
         struct slice in = conn_input(conn);
         if (in.len == 0) {
@@ -513,10 +666,11 @@ static uint32_t take_input(struct shard *s, struct conn *conn, bool *more)
             protocol_error(s, conn, p->error);
             return commands;
         case RESP_COMMAND:
-            if (in.ptr[0] != '*') {
-                inline_keep(s->route, p, in.len);
-            } else if (s->route->inline_text != NULL) {
-                inline_end(s->route);
+            if (in.ptr[0] != '*') { /* they lie in the parser, which soon forgets them */
+                own_text_keep(s->route, p->argv, p->argc,
+                              in.len < INLINE_TEXT_BYTES ? in.len : INLINE_TEXT_BYTES);
+            } else if (s->route->own_text != NULL) {
+                own_text_end(s->route);
             }
             if (!dispatch(s, conn, p->argv, p->argc)) {
                 return commands;
@@ -541,16 +695,17 @@ static uint32_t conn_session(struct shard *s, struct conn *conn)
     r->home_queued = conn->in_flight > 0;
     bool idle = conn->in_flight == 0, more;
     uint32_t commands = take_input(s, conn, &more);
-    if (r->inline_text != NULL) {
-        inline_end(r);
+    if (r->own_text != NULL) {
+        own_text_end(r);
     }
-    if (idle && r->targets == 1 && !r->groups) {
+    if (idle && r->targets == 1 && !r->groups && !r->monitored) {
         r->last_target->flags |= RUN_FREE; /* run.h I2 */
         if (r->last_target->shard == s->id && !r->home_queued) {
             r->last_target->flags |= RUN_DIRECT;
         }
     }
     if (conn->flags & CONN_CLOSING) {
+        conn_drain(conn); /* it may have been the rest of a transaction that it waited for */
         return commands;
     }
     if (more) {
@@ -583,15 +738,49 @@ static void push_outbox(struct shard *s)
     }
 }
 
+/* A blocking command that could not be served where it waits takes a new place in the order. */
+static void route_anew(struct shard *s, struct conn *conn)
+{
+    struct op *old = conn->first_op;
+    assert(old != NULL && old == conn->last_op); /* its connection has been stalled */
+    conn->flags &= ~(uint32_t)CONN_RETRY;
+    if (conn->flags & CONN_CLOSING) {
+        blocked_give_up(s, old);
+    } else {
+        struct slice *argv = mem_alloc(old->argc * sizeof *argv);
+        memcpy(argv, old->argv, old->argc * sizeof *argv);
+        s->route->session++;
+        send_and_wait(s, conn, old->command, argv, old->argc, old->wait->wait);
+        mem_free(argv);
+        conn->last_op->flags &= ~(uint32_t)OP_MUTED;
+        conn->last_op->flags |= old->flags & OP_MUTED;
+    }
+    old->flags |= OP_ANEW;
+    conn_drain(conn);
+}
+
+static void route_retries(struct shard *s)
+{
+    struct conn *list = s->retries;
+    s->retries = NULL;
+    while (list != NULL) {
+        struct conn *conn = list;
+        list = conn->retry_next;
+        route_anew(s, conn);
+    }
+}
+
 void route_phase(struct shard *s)
 {
-    if (s->ready == NULL) {
+    if (s->ready == NULL && s->retries == NULL) {
         return;
     }
     struct route *r = s->route;
     bool ordered = s->server->shard_count > 1;
     r->stamp = ordered ? order_phase_open(&s->server->order, s->id) : 0;
     r->paused = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed) != 0;
+    r->monitored = atomic_load_explicit(&s->server->monitors, memory_order_relaxed) > 0;
+    route_retries(s);
     struct conn *list = s->ready;
     s->ready = s->ready_last = NULL;
     uint32_t commands = 0;
@@ -642,8 +831,11 @@ void route_barriers(struct shard *s)
 static void account(struct conn *conn, const struct op *op)
 {
     struct shard *s = conn->shard;
-    if (op->command == NULL || op->argv == NULL) {
-        return; /* counted where it ran */
+    if (op->command == NULL || op->argv == NULL || (op->flags & OP_ANEW)) {
+        return; /* counted where it ran, or will be */
+    }
+    if (op->outcome & OP_SKIPPED) {
+        return; /* it did not happen */
     }
     stats_record(s, op->command, op->ticks, op->outcome & OP_FAILED);
     note_slow(s, conn, op->command, op->argv, op->argc, op->ticks);
@@ -664,15 +856,55 @@ static void run_undrain(struct shard *s, struct run *run)
     run_free(&s->run_pool, run);
 }
 
+/* False when the command goes on: it is to be routed anew. Else its connection does. */
+static bool wait_is_over(struct conn *conn, struct op *op)
+{
+    struct shard *s = conn->shard;
+    if (blocked_state(op) == WAIT_RETRIES && !(op->flags & OP_ANEW)) {
+        if (!(conn->flags & CONN_RETRY)) {
+            conn->flags |= CONN_RETRY;
+            conn->retry_next = s->retries;
+            s->retries = conn;
+        }
+        return false;
+    }
+    if (!(op->flags & OP_ANEW)) {
+        conn->flags &= ~(uint32_t)CONN_STALLED;
+        conn_make_ready(conn);
+    }
+    return true;
+}
+
+/* What takes the place of a reply when there was nothing until the end. */
+static void finish_wait(struct conn *conn, struct op *op)
+{
+    struct reply *out = &conn->out;
+    uint32_t errors = out->errors;
+    blocked_end(op, conn->flags & CONN_CLOSING ? NULL : out);
+    if (out->errors != errors) {
+        stats_error(conn->shard, out->error_code);
+        out->errors = errors;
+    }
+}
+
 static void finish_group(struct conn *conn, struct op *head)
 {
     struct shard *s = conn->shard;
     struct group *group = head->group;
-    if (!(conn->flags & CONN_CLOSING) && !(head->flags & OP_MUTED)) {
+    if (group->made != NULL) {
+        subscribe_group_done(conn, group);
+    } else if (head->flags & OP_CHECK) {
+        multi_decided(conn, head);
+    } else if (group->parts[0]->outcome & OP_SKIPPED) {
+        head->outcome |= OP_SKIPPED;
+    } else if (!(conn->flags & CONN_CLOSING) && !(head->flags & (OP_MUTED | OP_ANEW))) {
         conn->out.resp = head->resp;
         group_reply(group, &conn->out);
     } else {
         group_discard(group);
+    }
+    if (head->wait != NULL) {
+        finish_wait(conn, head);
     }
     account(conn, head);
     uint32_t nparts = group->nparts; /* the group lies in the head's run, which goes last */
@@ -687,14 +919,14 @@ bool route_finish(struct conn *conn, struct op *op)
 {
     struct shard *s = conn->shard;
     if (op->flags & OP_HEAD) {
-        if (op->group->missing > 0) {
+        if (op->group->missing > 0 || (op->wait != NULL && !wait_is_over(conn, op))) {
             return false;
         }
         finish_group(conn, op);
         return true;
     }
     if (op->flags & OP_BARRIER) {
-        if (!(op->flags & OP_DONE)) {
+        if (!((op->flags & OP_DONE) || (op->outcome & OP_SKIPPED))) {
             if (!(op->flags & OP_STARTED) && !(conn->flags & CONN_BARRIER_LISTED)) {
                 conn->flags |= CONN_BARRIER_LISTED;
                 conn->barrier_next = s->barriers;
@@ -702,14 +934,19 @@ bool route_finish(struct conn *conn, struct op *op)
             }
             return false;
         }
-        conn->flags &= ~(uint32_t)CONN_STALLED;
-        conn_make_ready(conn);
-    } else if (!(op->run->flags & RUN_DONE)) {
+        if (--conn->barrier_ops == 0) {
+            conn->flags &= ~(uint32_t)CONN_STALLED;
+            conn_make_ready(conn);
+        }
+    } else if (!(op->run->flags & RUN_DONE) || (op->wait != NULL && !wait_is_over(conn, op))) {
         return false;
     }
     struct run *run = op->run;
     if (!(run->flags & RUN_DIRECT) && !(conn->flags & CONN_CLOSING)) {
         reply_move(&conn->out, &run->reply, op->reply_bytes);
+    }
+    if (op->wait != NULL) {
+        finish_wait(conn, op);
     }
     account(conn, op);
     run_undrain(s, run);

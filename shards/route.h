@@ -5,6 +5,8 @@
  *      ROUTE_BARRIER   the connection stalls; runs at home when all before it are answered
  *      ROUTE_KEYS      one shard: an op in that shard's run. Several: a group with a part on each
  *      ROUTE_ALL       a group with a part on every shard
+ *      ROUTE_CHANNELS  as ROUTE_KEYS, with channels for keys
+ *      ROUTE_SUBSCRIBE subscribe.h
  *      ROUTE_CURSOR    by the slot in the cursor
  *
  * All connections that have input are served in one phase (order.h), a bounded amount each; the
@@ -12,7 +14,11 @@
  *
  * I1  Between order_phase_open and order_phase_close nothing waits and nothing is executed except
  *     ROUTE_HOME commands.
- * I2  A connection appears at most once in a phase; its runs of that phase are one per shard.
+ * I2  A connection appears at most once in a phase; its runs of that phase are one per shard and
+ *     buffer that their arguments lie in.
+ * I3  A command that may wait for data has runs of its own, which hold a copy of its arguments: the
+ *     replies before it are not kept back, no receive buffer is. Its connection is stalled, as after
+ *     a barrier command.
  */
 #ifndef ASHLAR_SHARDS_ROUTE_H
 #define ASHLAR_SHARDS_ROUTE_H
@@ -42,12 +48,20 @@ struct route {
     uint32_t targets;
     struct run *last_target;
     bool groups, home_queued;
-    struct inbuf *inline_text; /* arguments of the inline commands being routed, else NULL */
+    struct inbuf *own_text; /* arguments that do not lie in the connection's input (inline commands,
+                               transactions, commands that wait), else NULL */
+    bool in_multi; /* a transaction is being sent (multi.h) */
+    struct decision *decision; /* every run that is begun begins with a part of it (watch.h) */
+    void *extra;               /* of every op that is made: struct op's extra */
+    bool waits;  /* the command being routed may have to wait for data (blocked.h) */
+    const struct wait *again; /* it has waited before, else NULL */
     bool paused; /* CLIENT PAUSE may be in force */
+    bool monitored; /* somebody listens to MONITOR: all runs are ordered (monitor.h) */
     struct resp_parser parser; /* for connections without a partial command */
     struct key *keys;          /* scratch */
     uint32_t *positions;
     uint32_t keys_cap;
+    char refusal[192]; /* text that refuse() has made */
 };
 
 struct route *route_new(unsigned shards);
@@ -62,6 +76,11 @@ bool route_finish(struct conn *conn, struct op *op);
 /* A run has come back to its home. */
 void route_run_done(struct shard *s, struct run *run);
 
+/* A command that is answered when it is taken in: moves the reply made for it to its place in the
+ * connection's order, also when replies are off. */
+void route_reply_at_home(struct shard *s, struct conn *conn, const struct command *cmd,
+                         struct reply *made);
+
 /* --- for group.c --- */
 struct run *route_run_to(struct shard *s, struct conn *conn, unsigned shard);
 struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
@@ -69,5 +88,22 @@ struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
 const struct slice *route_copy_argv(struct shard *s, struct run *run, const struct slice *argv,
                                     uint32_t argc);
 void route_conn_append(struct conn *conn, struct op *op);
+/* --- for multi.c and watch.c --- */
+/* Brings a command that has passed all checks to where it runs. */
+void route_command(struct shard *s, struct conn *conn, const struct command *cmd,
+                   struct slice *argv, uint32_t argc);
+/* Keys of argv into the route's scratch; returns how many, negative when argv does not fit. */
+int route_find_keys(struct shard *s, const struct command *cmd, const struct slice *argv,
+                    uint32_t argc);
+/* To the owners of the first count keys in the scratch. */
+void route_by_keys(struct shard *s, struct conn *conn, const struct command *cmd,
+                   const struct slice *argv, uint32_t argc, uint32_t count);
+/* Runs a command at home when all before it in the connection's order are answered; the connection
+ * stalls until then. */
+void route_barrier(struct shard *s, struct conn *conn, const struct command *cmd,
+                   const struct slice *argv, uint32_t argc);
+/* Runs a command at once, on the connection alone. */
+void route_at_home(struct shard *s, struct conn *conn, const struct command *cmd,
+                   const struct slice *argv, uint32_t argc);
 
 #endif

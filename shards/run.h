@@ -25,11 +25,14 @@
 #include "io/io.h"
 #include "proto/reply.h"
 #include "shards/mailbox.h"
+#include "shards/touch.h"
 #include <stdint.h>
 
 struct conn;
 struct group;
 struct shard;
+struct subscription;
+struct wait_part;
 
 /* A private input buffer of a connection, shared with the runs whose arguments lie in it. Home. */
 struct inbuf {
@@ -49,6 +52,14 @@ enum op_flag {
     OP_DONE = 1 << 7,    /* home: barrier or home command answered */
     OP_NO_TOUCH = 1 << 8,
     OP_STARTED = 1 << 9, /* home: barrier command running (broadcast) */
+    OP_MULTI = 1 << 10,  /* of a transaction (multi.h) */
+    OP_MORE = 1 << 11,   /* … and not its last op in this run: nothing may come in between */
+    OP_CHECK = 1 << 12,  /* of EXEC: decides about the transaction by the watched keys (watch.h) */
+    OP_SKIPPED = 1 << 13, /* outcome: a watched key has changed, the transaction does not happen */
+    OP_WAITS = 1 << 14,  /* for data (blocked.h): stands in queues (executing shard) */
+    OP_ANEW = 1 << 15,   /* home: routed anew, another op answers */
+    OP_TRACK = 1 << 16,  /* what it reads is remembered for its connection (tracking.h) */
+    OP_TRACK_BCAST = 1 << 17, /* … whose prefixes are known: only that it has read */
 };
 
 struct op {
@@ -59,14 +70,17 @@ struct op {
     const struct slice *argv;
     struct key *keys;
     struct group *group;   /* of a head or part, else NULL */
+    struct wait_part *wait; /* of a command that may have to wait for data (blocked.h), else NULL */
+    void *extra;           /* what the command needs beyond argv: struct call's extra */
     uint32_t argc, nkeys;
     uint32_t flags;
     uint16_t db;
     uint8_t resp;
     /* written by the executing shard; the home looks at flags above meanwhile, so these are apart */
-    uint32_t outcome;      /* OP_FAILED, OP_HELD */
+    uint32_t outcome;      /* OP_FAILED, OP_HELD, OP_SKIPPED, OP_WAITS */
     size_t reply_bytes;
     uint64_t ticks;        /* CPU ticks it took */
+    uint64_t number;       /* home: of its connection's commands, this is the number-th answered */
     uint64_t weight;       /* APART_ANY */
     uint32_t *marks;       /* APART_EACH_KEY, APART_CONCAT: bytes of each element */
     uint32_t marks_count, marks_cap;
@@ -148,6 +162,8 @@ struct lend_part {
     struct message release;  /* runner -> owner: the slots come back */
     struct op *op;
     struct keyspace view;    /* made by the owner when it holds, used by the runner */
+    struct keyspace_hooks hooks; /* of a whole shard's keyspace, as the owner had set them */
+    struct touched touched;  /* what the runner changes, for the owner */
     uint16_t shard;
 };
 
@@ -157,11 +173,14 @@ struct lend_part {
  *
  *   part:    waits its turn ► holds, makes a view ► counts missing down ───────────► release ► done
  *   runner:  waits its turn ► holds ► counts down ► (READY) ► runs ► sends releases ► done
- */
+ *
+ * A command that may touch keys which it does not name (SORT with BY, scripts) borrows all shards
+ * whole: their keyspaces themselves, whose owners keep away from them meanwhile. */
 struct lend {
     struct message ready;    /* last holder -> runner */
     _Atomic uint32_t missing; /* parts that do not hold yet */
     bool may_go;             /* runner's thread */
+    bool whole;              /* all slots of all shards: no views, the keyspaces themselves */
     uint16_t runner;         /* shard */
     struct op *runner_op;
     struct keyspace **views; /* by shard id, for struct call; filled in by the runner */
@@ -174,6 +193,11 @@ struct group {
     uint32_t nparts, missing; /* home: parts that have not come back */
     struct op **parts;
     struct lend *lend;        /* APART_LEND only */
+    /* APART_MADE only (subscribe.h) */
+    struct reply *made;
+    struct subscription **subs; /* that the parts add or take out; read by the executing shards */
+    uint32_t subs_count;
+    bool subs_leave;
 };
 
 #endif

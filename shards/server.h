@@ -10,6 +10,7 @@
 #include "core/mem.h"
 #include "shards/config.h"
 #include "shards/order.h"
+#include "shards/pubsub.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -57,7 +58,13 @@ struct server {
     _Atomic uint64_t connections, rejected_connections;
     _Atomic uint64_t slowlog_next_id;
     _Atomic int32_t monitors;            /* connections in MONITOR */
+    _Atomic int64_t pubsub_clients;      /* connections with subscriptions */
     _Atomic int64_t peak_memory_bytes;
+    _Atomic uint64_t tracked_keys, tracked_items, tracked_prefixes; /* tracking.h */
+    _Atomic int64_t tracking_clients;
+    /* whether anybody may be listening to keyspace events (pubsub.h I4); owners of channels write */
+    _Alignas(64) _Atomic int32_t event_topics;
+    _Atomic int32_t event_filter[EVENT_FILTER_SIZE];
 
     /* CLIENT PAUSE: until when (unix ms; 0: not paused) and whether only writes wait. Written by
      * the shard that runs CLIENT PAUSE, read by all when they route. */

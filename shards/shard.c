@@ -9,13 +9,19 @@
  */
 #include "shards/shard.h"
 #include "core/slab.h"
+#include "shards/blocked.h"
 #include "shards/crash.h"
 #include "shards/exec.h"
 #include "shards/info.h"
 #include "shards/latency.h"
 #include "shards/listener.h"
+#include "shards/multi.h"
+#include "shards/notify.h"
+#include "shards/pubsub.h"
 #include "shards/route.h"
 #include "shards/slowlog.h"
+#include "shards/touch.h"
+#include "shards/tracking.h"
 #include <errno.h>
 #include <sched.h>
 #include <stddef.h>
@@ -32,6 +38,8 @@ enum {
     SHARD_BUFFERS = 512,          /* receive buffers (8 MiB of address space, touched as needed) */
     SHARD_ENTRIES = 2048,
 };
+
+_Thread_local struct shard *shard_self;
 
 static const struct io_handlers handlers = {
     .accepted = listener_accepted,
@@ -55,6 +63,9 @@ struct shard *shard_new(struct server *server, unsigned id)
 static void publish_counters(struct shard *s)
 {
     struct keyspace *ks = s->keyspace;
+    if (s->exec->held_all) {
+        return; /* next time */
+    }
     int64_t keys = 0, expiring = 0;
     for (int i = 0; i < ks->databases; i++) {
         keys += ks->db[i]->keys;
@@ -155,6 +166,9 @@ static bool compact(struct shard *s, bool idle)
 static bool background(struct shard *s, bool idle)
 {
     bool more = false;
+    if (s->exec->held_all) {
+        return false; /* somebody else works on the keyspace */
+    }
     if (keyspace_free_pending(s->keyspace)) {
         more = !keyspace_free_slice(s->keyspace, clock_mono_ns() + BACKGROUND_SLICE_NS);
     }
@@ -202,7 +216,7 @@ static void wait_turn(struct shard *s, bool busy)
 {
     if (busy) {
         io_turn(s->io, 0);
-        if (exec_must_not_sleep(s->exec)) {
+        if (exec_must_not_sleep(s)) {
             sched_yield(); /* the owner of the open phase may need this core */
         }
         return;
@@ -230,13 +244,16 @@ static void wait_turn(struct shard *s, bool busy)
 static void follow_pause(struct shard *s)
 {
     int64_t until = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed);
-    s->keyspace->keep_expired = s->now_ms < until;
+    if (!s->exec->held_all) {
+        s->keyspace->keep_expired = s->now_ms < until;
+    }
 }
 
 /* One turn; returns whether the background has more to do. */
 static bool turn(struct shard *s, bool more)
 {
-    bool busy = more || s->ready != NULL || s->barriers != NULL || exec_must_not_sleep(s->exec);
+    bool busy = more || s->ready != NULL || s->barriers != NULL || s->monitor_lines != NULL ||
+                s->retries != NULL || exec_must_not_sleep(s);
     wait_turn(s, busy);
     read_clocks(s);
     follow_pause(s);
@@ -249,8 +266,14 @@ static bool turn(struct shard *s, bool more)
     take_done(s);
     route_barriers(s);
     timers_run(&s->timers, s->now_ns, 64);
+    pushes_flush(s);
     conn_flush_all(s);
-    return background(s, !worked);
+    more = background(s, !worked);
+    tracking_turn(s);
+    if (pushes_flush(s)) { /* keys have expired */
+        conn_flush_all(s);
+    }
+    return more;
 }
 
 /* Closes all connections, and goes on until what they have in flight has come back to every shard:
@@ -291,13 +314,20 @@ static void give_back(struct shard *s)
 #if defined(__SANITIZE_ADDRESS__)
     timers_free(&s->timers);
     keyspace_destroy(s->keyspace);
+    tracking_shard_free(s->tracking);
     exec_free(s->exec);
+    blocked_free(s->blocked);
     route_free(s->route);
     run_pool_free(&s->run_pool);
+    multi_pool_free(s);
     mem_free(s->outbox);
     mem_free(s->returns);
     slowlog_free(s->slowlog);
     latency_free(s->latency);
+    lookup_free(&s->conn_ids);
+    pubsub_free(s->pubsub);
+    push_box_free(s->pushes, s->server->shard_count);
+    lookup_free(&s->watched);
     reply_pool_drain();
 #endif
     (void)s;
@@ -329,6 +359,7 @@ static bool start(struct shard *s)
     crash_thread_init();
     mem_thread_register(&s->memory);
     slab_thread_init();
+    shard_self = s;
     if (s->config->shard_pinning) {
         pin(s);
     }
@@ -350,7 +381,13 @@ static bool start(struct shard *s)
     }
     timers_init(&s->timers);
     s->keyspace = keyspace_new(&s->config->core);
+    touch_attach(s);
+    s->keyspace->hooks.event = notify_event;
+    s->tracking = tracking_shard_new();
+    s->pubsub = pubsub_new();
+    s->pushes = push_box_new(server->shard_count);
     s->exec = exec_new();
+    s->blocked = blocked_new();
     s->route = route_new(server->shard_count);
     s->outbox = mem_alloc_zero(server->shard_count * sizeof *s->outbox);
     s->returns = mem_alloc_zero(server->shard_count * sizeof *s->returns);

@@ -22,8 +22,12 @@
 
 struct exec;   /* messages waiting and running (exec.h) */
 struct route;  /* taking in commands (route.h) */
+struct blocked; /* who waits for data (blocked.h) */
 struct slowlog;
 struct latency;
+struct pubsub;    /* subscribers of the channels that it owns (pubsub.h) */
+struct push_box;  /* messages on their way out (push.h) */
+struct multi;
 
 /* Runs for one shard, in order, being collected. */
 struct chain {
@@ -46,19 +50,31 @@ struct shard {
     const struct config *config;   /* in force on this shard */
     struct exec *exec;
     struct route *route;
+    struct blocked *blocked;
     struct run_pool run_pool;
+    struct multi *multi_pool;      /* multi.h: memory of ended transactions */
+    uint32_t multi_pool_count;
     struct chain *outbox;          /* by shard: runs taken in during this phase */
     struct chain *returns;         /* by home: runs executed during this turn */
     struct slowlog *slowlog;       /* slowlog.h: entries of connections at home here */
     struct latency *latency;       /* latency.h */
+    struct pubsub *pubsub;
+    struct push_box *pushes;
     struct conn *conns, *conns_last;
     uint32_t conn_count;           /* in that list */
+    struct lookup conn_ids;        /* the same, by id */
     uint32_t conns_alive;          /* and those that are closing */
     struct conn *ready, *ready_last; /* connections with input to parse */
     struct conn *flush;              /* connections with output to send */
     struct conn **monitors;          /* connections at home here in MONITOR (monitor.h) */
     uint32_t monitors_cap;
+    struct monitor_line *monitor_lines; /* not shown yet, in their order */
     struct conn *barriers;           /* connections whose barrier command may run */
+    struct conn *retries;            /* connections whose blocking command is to be routed anew */
+    struct op *executing;          /* the op that runs now, NULL: none (exec_op) */
+    struct tracking_shard *tracking; /* tracking.h */
+    struct lookup watched;         /* watch.h: keys of this shard that transactions watch */
+    uint32_t interests;            /* who waits for changes of keys here (touch.h) */
     struct op *barrier_op;         /* the barrier command running now (broadcast.c) */
     bool broadcasting;             /* it has begun a broadcast */
     struct timer cron;             /* every 100 ms */
@@ -77,6 +93,10 @@ struct shard {
     struct shard_stats stats;
     _Atomic uint32_t monitor_count;  /* of monitors */
 };
+
+/* The shard that this thread is; NULL on other threads. For hooks, which are told whose keys are
+ * concerned, and not who works on them (core/keyspace.h, views). */
+extern _Thread_local struct shard *shard_self;
 
 /* --- broadcast: a function on every shard ----------------------------------------------------
  * For a command that runs at home (ROUTE_BARRIER) and needs all shards: part() runs on each

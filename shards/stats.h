@@ -44,9 +44,11 @@ struct shard_stats {
     counter unexpected_errors;
     counter evicted_clients, output_limit_disconnections, query_limit_disconnections;
     counter keys, expiring;              /* all databases, refreshed each turn that changed them */
+    counter pubsub_channels, pubsub_patterns, pubsub_shard_channels; /* kept here (pubsub.h) */
     counter hits, misses, expired, evicted, dirty; /* copies of keyspace->stats */
     counter db_keys[16], db_expiring[16], db_expiry_sum_ms[16]; /* the first 16 databases */
     counter cpu_user_us, cpu_sys_us;     /* of the thread, refreshed about every second */
+    counter blocked, blocked_timed;      /* commands that wait for data now; with a timeout */
     counter blocked_ticks_max;           /* longest turn, ticks */
     struct command_stats command[STATS_COMMANDS_MAX];
 };

@@ -2,11 +2,9 @@
  * commands (every '*' at the start of a line of a well-formed pipeline) and answers +OK to each,
  * to be held against an empty responder written straight on io_uring.
  *
- *   cc -O2 -D_GNU_SOURCE -I. -o io_echo bench/micro/io_echo.c io/io.c io/io_uring.c io/io_epoll.c \
- *      io/net.c -luring -lpthread
- *   ./io_echo PORT [auto|io_uring|epoll]         127.0.0.1 only; ends on SIGTERM
+ *   build/bench/io_echo PORT [auto|io_uring|epoll]         127.0.0.1 only; ends on SIGTERM
  *
- * redis-benchmark drives it (keys and values must not contain '*'). */
+ * bench/compare or redis-benchmark drive it (keys and values must not contain '*'). */
 #include "io/io.h"
 #include "io/net.h"
 

@@ -188,3 +188,32 @@ def test_short_deadlines_are_kept(server):
             if asked > sent + 0.042:
                 assert not there, "still there"
                 break
+
+
+def test_fields_expire_by_themselves(server):
+    """Fields of many small hashes, and of a large one, vanish soon after their deadline though
+    nobody touches them; a hash that is left empty goes; others are served meanwhile."""
+    c = server.client(decode_responses=True)
+    c.flushall()
+    small, large = 2000, 100_000
+    with Raw(server.port) as raw, Raw(server.port) as other:
+        raw.call("SET", "stays", "here")
+        before = c.info("stats")["expired_subkeys"]
+        raw.pipeline(["HSET", "small:%d" % i, "a", "1", "b", "2"] for i in range(small))
+        for i in range(0, large, 1000):
+            pairs = [w for j in range(i, i + 1000) for w in ("f%d" % j, "v")]
+            raw.call("HSET", "large", *pairs)
+        deadline = str(int((time.time() + 2.5) * 1000))
+        raw.pipeline(["HPEXPIREAT", "small:%d" % i, deadline, "FIELDS", "2" if i % 2 else "1", "a"]
+                     + (["b"] if i % 2 else []) for i in range(small))
+        for i in range(0, large - 1, 1000):
+            fields = ["f%d" % j for j in range(i, min(i + 1000, large - 1))]
+            raw.call("HPEXPIREAT", "large", deadline, "FIELDS", str(len(fields)), *fields)
+        wait_for_size(raw, small // 2 + 2, [other])
+        end = time.monotonic() + PATIENCE_SECONDS
+        while c.info("stats")["expired_subkeys"] - before < 3 * small // 2 + large - 1:
+            assert time.monotonic() < end
+            assert other.call("GET", "stays")[1] == b"here"
+            time.sleep(0.01)
+        assert c.hgetall("large") == {"f%d" % (large - 1): "v"}
+        assert c.hgetall("small:0") == {"b": "2"}

@@ -6,15 +6,14 @@ GROUPS_COMMANDS their length, GROUPS_SECONDS the time that each storm of clients
 import os
 import random
 import threading
-import time
 
 import pytest
 from conftest import SHARDS
 from rawresp import Raw, plain
+from storm import Storm
 
 SEED = int(os.environ.get("GROUPS_SEED", "1"))
 COMMANDS = int(os.environ.get("GROUPS_COMMANDS", "6000"))
-SECONDS = float(os.environ.get("GROUPS_SECONDS", "1.5"))
 
 # --- the same replies as Redis, one by one -----------------------------------------------------
 
@@ -162,46 +161,6 @@ def test_sequence_as_redis(server, oracle, seed):
 
 
 # --- storms: many clients at once --------------------------------------------------------------
-
-
-class Storm:
-    """Threads that each repeat a step until the time is up or one of them has failed."""
-
-    def __init__(self, port):
-        self.port = port
-        self.threads = []
-        self.failures = []
-        self.steps = {}
-        self.end = None
-
-    def add(self, step, count=1):
-        for _ in range(count):
-            number = len(self.threads)
-            self.threads.append(threading.Thread(target=self._run, args=(step, number), daemon=True))
-
-    def _run(self, step, number):
-        try:
-            with Raw(self.port) as raw:
-                rnd = random.Random(number)
-                done = 0
-                while time.monotonic() < self.end and not self.failures:
-                    step(raw, rnd, number)
-                    done += 1
-                self.steps[step.__name__] = self.steps.get(step.__name__, 0) + done
-        except BaseException as e:  # assertions as well: they belong to the test's thread
-            self.failures.append(e)
-
-    def blow(self, seconds=SECONDS):
-        self.end = time.monotonic() + seconds
-        for t in self.threads:
-            t.start()
-        for t in self.threads:
-            t.join(seconds + 30)
-            assert not t.is_alive(), "a client hangs"
-        if self.failures:
-            raise self.failures[0]
-        assert all(n > 0 for n in self.steps.values()), self.steps
-        print(self.steps)
 
 
 @pytest.fixture(scope="module", params=sorted(set(SHARDS) | {2, 8}), ids=lambda n: "%d-shards" % n)
@@ -436,3 +395,53 @@ def test_msetnx_has_one_winner(storm):
             values = numbers(raw.call("MGET", "prize:%d:a" % r, "prize:%d:b" % r, *owns))
             assert values[:2] == [winner, winner]
             assert [i for i, v in enumerate(values[2:]) if v is not None] == [winner]
+
+
+# --- keys that a command does not name: all shards lend themselves whole -------------------------
+
+def test_sort_by_keys_of_any_shard(storm):
+    """Weights move between elements, their sum stays: SORT … BY … GET sees every move whole."""
+    elements, total = 8, 800
+    names = ["e%d" % i for i in range(elements)]
+    with Raw(storm.port) as raw:
+        raw.call("SADD", "all", *names)
+        raw.call("MSET", *[x for n in names for x in ("weight:%s" % n, total // elements)])
+
+    def move(raw, rnd, number):
+        mine = names[number * 2:number * 2 + 2]
+        amount = rnd.randint(1, 9)
+        a, b = numbers(raw.call("MGET", "weight:%s" % mine[0], "weight:%s" % mine[1]))
+        assert plain(raw.call("MSET", "weight:%s" % mine[0], a - amount,
+                              "weight:%s" % mine[1], b + amount)) == "OK"
+
+    def look(raw, rnd, number):
+        weights = numbers(raw.call("SORT", "all", "BY", "weight:*", "GET", "weight:*"))
+        assert len(weights) == elements and sum(weights) == total, weights
+        assert weights == sorted(weights)
+
+    def store(raw, rnd, number):
+        n = plain(raw.call("SORT", "all", "BY", "weight:*", "GET", "weight:*", "STORE", "sorted"))
+        assert n == elements
+        weights = numbers(raw.call("LRANGE", "sorted", 0, -1))
+        assert sum(weights) == total, weights
+
+    def others(raw, rnd, number):
+        """Keeps commands of every kind on the way through the shards that are lent."""
+        key = "other:%d" % rnd.randint(0, 99)
+        kind = rnd.randint(0, 4)
+        if kind == 0:
+            raw.call("MSET", key, 1, key + "x", 2)
+        elif kind == 1:
+            raw.call("RENAME", "weight:none", key)
+        elif kind == 2:
+            assert isinstance(plain(raw.call("DBSIZE")), int)
+        elif kind == 3:
+            raw.call("SET", key, 1, "PX", 3)
+        else:
+            raw.call("INFO", "keyspace")
+
+    storm.add(move, 4)
+    storm.add(look, 2)
+    storm.add(store)
+    storm.add(others, 3)
+    storm.blow()

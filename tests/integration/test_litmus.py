@@ -12,7 +12,7 @@ from conftest import BINARY
 
 LITMUS = os.path.join(os.path.dirname(BINARY), "tests", "litmus")
 SECONDS = float(os.environ.get("LITMUS_SECONDS", "0.7"))
-RACES = ["sb", "mp", "lb", "iriw", "mset", "nx", "move", "swap", "echo"]
+RACES = ["sb", "mp", "lb", "iriw", "mset", "nx", "move", "swap", "exec", "watch", "free", "echo"]
 CANARY_SECONDS = 1
 CANARY_TRIES = 8
 

@@ -1,5 +1,7 @@
 """INFO, SLOWLOG, LATENCY, MEMORY, DEBUG, MONITOR and the small server commands."""
+import random
 import re
+import threading
 import time
 
 import pytest
@@ -462,6 +464,49 @@ def test_monitor_keeps_the_order_of_a_connection(server, client):
         lines = [x for x in read_lines(sock, 500) if b'"SET"' in x]
         assert [int(x.rsplit(b'"', 2)[1]) for x in lines] == list(range(len(lines)))
         assert len(lines) == 500
+
+
+def test_monitors_see_the_order_in_which_commands_take_effect(server, client):
+    """Clients append their marks to keys of several shards: what each key holds in the end is what
+    the lines say, in their order, and all monitors say the same."""
+    keys, clients, rounds = ['app%d' % i for i in range(4)], 5, 300
+    client.delete(*keys)
+    monitors = [server.socket() for _ in range(3)]
+    try:
+        for sock in monitors:
+            sock.sendall(b'MONITOR\r\n')
+            assert read_lines(sock, 1) == [b'+OK']
+
+        def work(number):
+            rnd, c = random.Random(number), server.client()
+            for i in range(rounds // 10):
+                pipe = c.pipeline(transaction=False)
+                for j in range(10):
+                    pipe.append(rnd.choice(keys), '%d.%d,' % (number, i * 10 + j))
+                pipe.execute()
+            c.close()
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(clients)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        client.echo('end')
+        seen = []
+        for sock in monitors:
+            data = b''
+            sock.settimeout(20)
+            while b'"end"' not in data or not data.endswith(b'\r\n'):
+                data += sock.recv(1 << 20)
+            seen.append([x.split(b']', 1)[1] for x in data.split(b'\r\n') if b'"APPEND"' in x])
+    finally:
+        for sock in monitors:
+            sock.close()
+    assert len(seen[0]) == clients * rounds
+    assert seen[0] == seen[1] == seen[2]
+    for key in keys:
+        said = b''.join(x.split(b'"')[5] for x in seen[0] if x.split(b'"')[3] == key.encode())
+        assert said == client.get(key), key
 
 
 def test_monitor_hides_passwords_and_admin_commands(server, client):

@@ -15,10 +15,18 @@
  *   nx    A: MSETNX x z1       B: MSETNX x z2           exactly one succeeds, and all of it
  *   move  A: RENAME x y, RENAME y x    B: EXISTS x y    always 1
  *   swap  A: MSET x, y         B: COPY x z REPLACE, COPY y w REPLACE, MGET z w   w never older than z
+ *   exec  A: MULTI, SET k0 … k9, EXEC  B: MULTI, GET k9 … k0, EXEC     never different values
+ *   watch A: WATCH y, GET y, MULTI, SET x, EXEC   B: the same with x and y
+ *                                                       never both old and both executed
+ *   free  A: MSET x y, again and again  B: MGET y z  C, D: MULTI, GET x, GET y, EXEC, each for itself
+ *                                                       x and y are the same
  *   echo  pipelines of numbered commands of all kinds   replies in order
  *
- * --canary sends the two commands of each pair the other way round, so that violations must be
- * found: a test of the test. A server that runs what arrives together without a break would hide
+ * "Each for itself" means that a connection waits for the replies before it sends more: that is how
+ * runs become free, which need no horizon (shards/README.md).
+ *
+ * --canary sends the two commands of each pair the other way round (and leaves MULTI and WATCH out),
+ * so that violations must be found: a test of the test. A server that runs what arrives together without a break would hide
  * them; so canaries send their pipelines in small pieces with pauses of random length.
  * Exit 0: none; 1: violations; 2: trouble.
  */
@@ -34,7 +42,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ACTORS_MAX = 4, PAIRS = 256, REPLIES_MAX = PAIRS * 12 + 16, OUT_BYTES = 1 << 20, MSET_KEYS = 10,
+enum { ACTORS_MAX = 4, PAIRS = 256, REPLIES_MAX = PAIRS * 12 + 16, CUTS_MAX = PAIRS, OUT_BYTES = 1 << 20, MSET_KEYS = 10,
        CANARY_PIECES = 128, CANARY_PAUSE_US = 60 };
 
 struct actor {
@@ -42,6 +50,11 @@ struct actor {
     char *out;
     size_t out_len;
     int expected;             /* replies, nested elements counted one by one */
+    struct {
+        size_t out_len;
+        int expected;
+    } cut[CUTS_MAX];          /* up to each of them: sent only when all before is answered */
+    int cuts;
     int64_t *reply;           /* numbers; -1 for nil; -2 for a status; -3 for an error */
     char in[1 << 16];
     size_t in_at, in_len;
@@ -153,6 +166,9 @@ static int read_reply(struct actor *a, int at)
     }
     case '*': {
         long n = strtol(line + 1, NULL, 10);
+        if (n < 0) {
+            a->reply[at++] = -1;
+        }
         for (long i = 0; i < n; i++) {
             at = read_reply(a, at);
         }
@@ -193,6 +209,27 @@ static void write_pieces(struct actor *a, unsigned *state)
         struct timespec pause = {.tv_nsec = rand_r(state) % (2 * CANARY_PAUSE_US * 1000)};
         nanosleep(&pause, NULL);
     }
+}
+
+/* What was written since the last cut waits for the replies to what is before it. */
+static void cut(struct actor *a)
+{
+    a->cut[a->cuts].out_len = a->out_len;
+    a->cut[a->cuts++].expected = a->expected;
+}
+
+static int write_cuts(struct actor *a)
+{
+    int at = 0;
+    size_t sent = 0;
+    for (int i = 0; i < a->cuts; i++) {
+        write_some(a, sent, a->cut[i].out_len);
+        sent = a->cut[i].out_len;
+        while (at < a->cut[i].expected) {
+            at = read_reply(a, at);
+        }
+    }
+    return at;
 }
 
 static void connect_actor(struct actor *a, int port)
@@ -432,6 +469,109 @@ static long swap_check(struct actor *a, int64_t round)
     return bad;
 }
 
+static void exec_write(struct actor *a, int64_t round)
+{
+    for (int i = 0; i < PAIRS / 4; i++) {
+        cmd(a, 1, canary ? "PING" : "MULTI");
+        for (int k = 0; k < MSET_KEYS; k++) {
+            if (a->id == 0) {
+                cmd(a, 1, "SET n%d:%d %lld", k, i, (long long)round);
+            } else {
+                cmd(a, 1, "GET n%d:%d", MSET_KEYS - 1 - k, i);
+            }
+        }
+        cmd(a, canary ? 1 : MSET_KEYS, canary ? "PING" : "EXEC");
+    }
+}
+
+static long exec_check(struct actor *a, int64_t round)
+{
+    long bad = 0;
+    (void)round;
+    for (int i = 0; i < PAIRS / 4; i++) {
+        int block = canary ? MSET_KEYS + 2 : 2 * MSET_KEYS + 1;
+        const int64_t *v = &a[1].reply[block * i + (canary ? 1 : MSET_KEYS + 1)];
+        for (int k = 1; k < MSET_KEYS; k++) {
+            if (v[k] != v[0]) {
+                bad++;
+                break;
+            }
+        }
+    }
+    return bad;
+}
+
+static void watch_write(struct actor *a, int64_t round)
+{
+    char mine = a->id == 0 ? 'v' : 'w', other = a->id == 0 ? 'w' : 'v';
+    for (int i = 0; i < PAIRS; i++) {
+        cmd(a, 1, canary ? "EXISTS %c:%d" : "WATCH %c:%d", other, i);
+        cmd(a, 1, "GET %c:%d", other, i);
+        cmd(a, 1, "MULTI");
+        cmd(a, 1, "SET %c:%d %lld", mine, i, (long long)round);
+        cmd(a, 1, "EXEC");
+    }
+}
+
+static long watch_check(struct actor *a, int64_t round)
+{
+    long bad = 0;
+    for (int i = 0; i < PAIRS; i++) {
+        int both = 0;
+        for (int k = 0; k < 2; k++) {
+            const int64_t *r = &a[k].reply[5 * i];
+            both += r[1] != round && r[4] == -2;
+        }
+        bad += both == 2;
+    }
+    return bad;
+}
+
+enum { FREE_PAIRS = PAIRS / 4, FREE_TIMES = 8 };
+
+/* Slots are linear in the names: equal numbers would put all pairs apart, or none. */
+static int free_other(int i)
+{
+    return i * 7919 % 1000 + 13;
+}
+
+static void free_write(struct actor *a, int64_t round)
+{
+    for (int n = 0; n < FREE_TIMES && a->id < 2; n++) {
+        long long v = (long long)round * FREE_TIMES + n;
+        for (int i = 0; i < FREE_PAIRS; i++) {
+            if (a->id == 1) {
+                cmd(a, 2, "MGET f:%d h:%d", i, i);
+            } else if (canary) {
+                cmd(a, 1, "SET f:%d %lld", i, v);
+                cmd(a, 1, "SET g:%d %lld", free_other(i), v);
+            } else {
+                cmd(a, 1, "MSET g:%d %lld f:%d %lld", free_other(i), v, i, v);
+            }
+        }
+    }
+    for (int i = 0; i < FREE_PAIRS && a->id >= 2; i++) {
+        int pair = (i * 5 + a->id * 3) % FREE_PAIRS;
+        cmd(a, 1, "MULTI");
+        cmd(a, 1, "GET g:%d", free_other(pair));
+        cmd(a, 1, "GET f:%d", pair);
+        cmd(a, 2, "EXEC");
+        cut(a);
+    }
+}
+
+static long free_check(struct actor *a, int64_t round)
+{
+    long bad = 0;
+    (void)round;
+    for (int k = 2; k < 4; k++) {
+        for (int i = 0; i < FREE_PAIRS; i++) {
+            bad += a[k].reply[5 * i + 3] != a[k].reply[5 * i + 4];
+        }
+    }
+    return bad;
+}
+
 static void echo_write(struct actor *a, int64_t round)
 {
     for (int i = 0; i < PAIRS; i++) {
@@ -461,7 +601,8 @@ static const struct test tests[] = {
     {"lb", 2, lb_write, lb_check},       {"iriw", 4, iriw_write, iriw_check},
     {"mset", 2, mset_write, mset_check}, {"nx", 2, nx_write, nx_check},
     {"move", 2, move_write, move_check}, {"swap", 2, swap_write, swap_check},
-    {"echo", 2, echo_write, echo_check},
+    {"exec", 2, exec_write, exec_check}, {"watch", 2, watch_write, watch_check},
+    {"free", 4, free_write, free_check}, {"echo", 2, echo_write, echo_check},
 };
 
 /* --- running --------------------------------------------------------------------------------- */
@@ -483,12 +624,15 @@ static void *act(void *arg)
             return NULL;
         }
         jitter(&state);
-        if (canary) {
+        int at = 0;
+        if (a->cuts > 0) {
+            at = write_cuts(a);
+        } else if (canary) {
             write_pieces(a, &state);
         } else {
             write_all(a);
         }
-        for (int at = 0; at < a->expected;) {
+        while (at < a->expected) {
             at = read_reply(a, at);
         }
         pthread_barrier_wait(&finish);
@@ -534,6 +678,7 @@ static long run_test(const struct test *t, double seconds)
         for (int i = 0; i < t->actors; i++) {
             actors[i].out_len = 0;
             actors[i].expected = 0;
+            actors[i].cuts = 0;
             t->write(&actors[i], round_now);
         }
         pthread_barrier_wait(&begin);

@@ -352,3 +352,96 @@ Test(cmd_hash, dump_and_restore_of_a_table_with_expiries)
     round_trip("listpackex\r\n");
     READS("HPTTL copy FIELDS 3 a b c", "*3\r\n:5000\r\n:-1\r\n:5000\r\n");
 }
+
+/* --- the active cycle --- */
+
+static size_t fields_told;
+
+static void note_field(struct keyspace *ks, int db, const struct key *k, struct slice field)
+{
+    fields_told++;
+}
+
+/* One round, in slices; deadline 0: each as short as can be. */
+static int expire_all(int64_t now_ms, uint64_t deadline_ns)
+{
+    const struct keyspace_background b = {.now_ms = now_ms, .deadline_ns = deadline_ns};
+    int slices = 0;
+    do {
+        keyspace_expire_slice(h->ks, &b);
+        cr_assert_lt(++slices, 100000);
+    } while (h->ks->expire_.in_round);
+    return slices;
+}
+
+Test(cmd_hash, fields_expire_in_the_background)
+{
+    h->ks->hooks.field_expired = note_field;
+    harness_line(h, "HSET h a 1 b 2 c 3");
+    harness_line(h, "HPEXPIRE h 100 FIELDS 2 a b");
+    cr_assert_eq(keyspace_expire_next_ms(h->ks), h->now_ms + 100);
+    events[0] = '\0';
+    expire_all(h->now_ms + 100, UINT64_MAX);
+    cr_expect_str_eq(events, "", "not before their time");
+    expire_all(h->now_ms + 101, UINT64_MAX);
+    cr_expect_str_eq(events, "hexpired h|");
+    cr_expect_eq(fields_told, 2);
+    cr_expect_eq(h->ks->stats.expired_fields, 2);
+    READS("HLEN h", ":1\r\n");
+    cr_expect_eq(keyspace_expire_next_ms(h->ks), INT64_MAX, "nothing is left to wait for");
+
+    harness_line(h, "HPEXPIRE h 100 FIELDS 1 c");
+    events[0] = '\0';
+    expire_all(h->now_ms + 102, UINT64_MAX);
+    cr_expect_str_eq(events, "hexpired h|del h|");
+    READS("DBSIZE", ":0\r\n");
+    cr_expect_eq(h->ks->stats.expired, 0, "the key itself has not expired");
+}
+
+Test(cmd_hash, a_large_hash_expires_in_slices)
+{
+    char line[128];
+    enum { N = 20000 };
+    harness_line(h, "SET {h}stays v");
+    for (int i = 0; i < N; i++) {
+        snprintf(line, sizeof line, "HSETEX {h} PX %d FIELDS 1 f%d v", i % 10 ? 100 : 100000, i);
+        harness_line(h, line);
+    }
+    const int slices = expire_all(h->now_ms + 101, 0);
+    cr_expect_gt(slices, 20);
+    cr_expect_eq(h->ks->stats.expired_fields, N - N / 10);
+    READS("HLEN {h}", ":2000\r\n");
+    expire_all(h->now_ms + 100001, 0);
+    READS("EXISTS {h} {h}stays", ":1\r\n");
+    cr_expect_eq(keyspace_expire_next_ms(h->ks), INT64_MAX);
+}
+
+/* However a hash with such fields comes into being, the cycle learns of it. */
+Test(cmd_hash, the_cycle_finds_every_hash)
+{
+    harness_line(h, "HSET h a 1");
+    harness_line(h, "HPEXPIRE h 100 FIELDS 1 a");
+    harness_line(h, "COPY h copied");
+    harness_line(h, "COPY h h DB 3");
+    harness_line(h, "RENAME h renamed");
+    harness_line(h, "HSET plain a 1");
+    harness_line(h, "HSETEX later PX 5000 FIELDS 1 a 1");
+    harness_line(h, "EXPIRE later 1");
+    harness_line(h, "PERSIST later");
+    READS("DBSIZE", ":4\r\n");
+    expire_all(h->now_ms + 101, UINT64_MAX);
+    READS("DBSIZE", ":2\r\n");
+    cr_expect_eq(keyspace_size(h->ks, 3), 0);
+    expire_all(h->now_ms + 5001, UINT64_MAX);
+    READS("DBSIZE", ":1\r\n");
+
+    h->settings.active_expire = false; /* by access only */
+    harness_line(h, "HSETEX h PX 100 FIELDS 1 a 1");
+    const struct keyspace_background b = {.now_ms = h->now_ms + 101, .deadline_ns = UINT64_MAX};
+    cr_expect_eq(keyspace_expire_slice(h->ks, &b), 0);
+    h->settings.active_expire = true;
+    h->ks->keep_expired = true; /* a replica */
+    cr_expect_eq(keyspace_expire_slice(h->ks, &b), 0);
+    h->ks->keep_expired = false;
+    cr_expect_eq(keyspace_expire_slice(h->ks, &b), 1);
+}

@@ -272,8 +272,9 @@ Test(call, marks_measure_elements)
 
 Test(call, keys_by_hash_and_slot)
 {
-    struct key declared[] = {{.slot = hash_slot("foo", 3), .shard = 3}, {.slot = 1, .shard = 2}};
-    struct call c = {.keys = declared, .nkeys = 2};
+    static uint16_t slot_shard[SLOT_COUNT];
+    slot_shard[hash_slot("foo", 3)] = 3;
+    struct call c = {.slot_shard = slot_shard};
     struct key k = call_key(&c, "foo", 3);
     cr_assert_eq(k.slot, 12182);
     cr_assert_eq(k.hash, hash_bytes("foo", 3));

@@ -116,7 +116,7 @@ static void check_invariants(struct keyspace *ks)
             keys += (int64_t)slot->table.count;
             expiring += slot->expiring;
             cr_assert_eq(db->occupied[s / 64] >> (s % 64) & 1, slot->table.count > 0);
-            cr_assert(slot->expiring == 0 || next_ms <= slot->expire_min_ms ||
+            cr_assert(!slot_may_expire(slot) || next_ms <= slot->expire_min_ms ||
                       next_ms <= ks->expire_.rest_until_ms);
         }
         cr_assert_eq(db->keys, keys);
@@ -442,7 +442,8 @@ Test(keyspace, statistics_and_events)
     struct model m;
     struct told told = {0};
     model_init(&m);
-    m.ks->hooks = (struct keyspace_hooks){on_event, on_modified, on_expired, &told};
+    m.ks->hooks = (struct keyspace_hooks){
+        .event = on_event, .modified = on_modified, .expired = on_expired, .ctx = &told};
     struct key k = key_of("k"), other = key_of("other");
     struct entry *e = key_set_string(&m.call, &k, NULL, slice_str("v"), false);
     cr_assert_eq(told.events, 0, "nobody asked");

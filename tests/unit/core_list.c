@@ -263,6 +263,34 @@ Test(list_commands, events_and_changes)
     reply("DBSIZE", ":0\r\n");
 }
 
+/* What is cut from a long list is freed in slices; the rest is as if it had been deleted. */
+Test(list_commands, a_long_list_is_cut)
+{
+    char line[64], value[32];
+    enum { N = 60000, FROM = 25000, TO = 25009 };
+    for (int i = 0; i < N; i++) {
+        snprintf(line, sizeof line, "RPUSH long some-element-%08d", i);
+        harness_line(h, line);
+    }
+    reply("COPY long other", ":1\r\n");
+    snprintf(line, sizeof line, "LTRIM long %d %d", FROM, TO);
+    reply(line, "+OK\r\n");
+    cr_assert(keyspace_free_pending(h->ks));
+    reply("LLEN long", ":10\r\n");
+    snprintf(value, sizeof value, "$21\r\nsome-element-%08d\r\n", FROM);
+    reply("LPOP long", value);
+    snprintf(value, sizeof value, "$21\r\nsome-element-%08d\r\n", TO);
+    reply("RPOP long", value);
+    int slices = 0;
+    while (!keyspace_free_slice(h->ks, 0)) {
+        slices++;
+    }
+    cr_assert_gt(slices, 1);
+    reply("LTRIM other 1 0", "+OK\r\n");
+    reply("EXISTS other", ":0\r\n");
+    cr_assert(keyspace_free_pending(h->ks));
+}
+
 Test(list_commands, encodings)
 {
     h->settings.list_max_listpack_size = 4;

@@ -264,6 +264,31 @@ Test(core_stream, commands)
     harness_free(h);
 }
 
+Test(core_stream, a_group_with_much_pending_is_freed_in_slices)
+{
+    struct harness *h = harness_new();
+    for (int i = 0; i < 2000; i++) {
+        harness_line(h, "XADD s * f v");
+    }
+    RUN("XGROUP CREATE s small 0", "+OK\r\n");
+    RUN("XGROUP DESTROY s small", ":1\r\n");
+    cr_assert(!keyspace_free_pending(h->ks));
+    RUN("XGROUP CREATE s g 0", "+OK\r\n");
+    harness_line(h, "XREADGROUP GROUP g one COUNT 1000 STREAMS s >");
+    harness_line(h, "XREADGROUP GROUP g two STREAMS s >");
+    RUN("XGROUP DESTROY s g", ":1\r\n");
+    cr_assert(keyspace_free_pending(h->ks));
+    RUN("XGROUP CREATE s g 0", "+OK\r\n");
+    RUN("XPENDING s g", "*4\r\n:0\r\n$-1\r\n$-1\r\n*-1\r\n");
+    RUN("XLEN s", ":2000\r\n");
+    int slices = 0;
+    while (!keyspace_free_slice(h->ks, 0)) {
+        slices++;
+    }
+    cr_assert_gt(slices, 10);
+    harness_free(h);
+}
+
 Test(core_stream, keys_of_xread)
 {
     struct harness *h = harness_new();

@@ -361,3 +361,47 @@ Test(table, drain_in_slices)
         end(&t, items);
     }
 }
+
+static void *clone_of(void *item, void *ctx)
+{
+    return (struct item *)ctx + ((struct item *)item)->id;
+}
+
+/* A clone of a table of any size and shape holds the clones of its items, and lives by itself. */
+static void clones(const struct table_type *ty, size_t n)
+{
+    struct table t, clone;
+    struct item *items = items_new(n), *others = items_new(n);
+    table_init(&t);
+    table_init(&clone);
+    for (size_t i = 0; i < n; i++) {
+        flip(&t, ty, &items[i]);
+    }
+    table_clone(&clone, &t, clone_of, others);
+    for (size_t i = 0; i < n; i++) {
+        others[i].in = true;
+    }
+    cr_assert_eq(table_bytes(&clone), table_bytes(&t));
+    check_all(&clone, ty, others, n);
+    for (size_t i = 0; i < n; i += 2) {
+        flip(&clone, ty, &others[i]);
+    }
+    check_all(&clone, ty, others, n);
+    check_all(&t, ty, items, n);
+    end(&clone, others);
+    end(&t, items);
+}
+
+Test(table, clones)
+{
+    clones(&type, 1);
+    clones(&type, 100);
+    clones(&type, 3000);
+    clones(&type, 100000);
+    clones(&crowded, 500);
+    struct table empty, clone;
+    table_init(&empty);
+    table_init(&clone);
+    table_clone(&clone, &empty, NULL, NULL);
+    cr_assert_null(clone.root_);
+}

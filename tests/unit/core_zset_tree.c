@@ -141,6 +141,14 @@ static void run(int kind, uint64_t seed)
         if (step % 1000 == 0) {
             check_against(t, model);
         }
+        if (step % 9000 == 5000) {
+            struct zset_tree *copy = zset_tree_copy(t);
+            cr_assert_eq(zset_tree_bytes(copy), zset_tree_bytes(t));
+            zset_tree_free(t); /* the copy lives by itself, and the test goes on with it */
+            t = copy;
+            zset_tree_check(t);
+            check_against(t, model);
+        }
     }
     while (!zset_tree_free_slice(t, 1 + rnd(50))) {
     }

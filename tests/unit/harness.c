@@ -132,7 +132,7 @@ struct slice harness_run_argv(struct harness *h, const struct slice *argv, uint3
         .ks = h->ks,
         .argv = argv,
         .argc = argc,
-        .flags = h->call_flags,
+        .flags = h->call_flags | CALL_WHOLE,
         .db = h->db,
         .out = &out,
         .now_ms = h->now_ms,

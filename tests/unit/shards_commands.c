@@ -59,6 +59,8 @@ __attribute__((weak)) const struct command generic_commands[] = {
     {0},
 };
 __attribute__((weak)) const struct command connection_commands[] = {{0}};
+__attribute__((weak)) const struct command pubsub_commands[] = {{0}};
+__attribute__((weak)) const struct command multi_commands[] = {{0}};
 __attribute__((weak)) const struct command config_commands[] = {{0}};
 __attribute__((weak)) const struct command server_commands[] = {{0}};
 /* Data types are not what is tested here. */

@@ -2,10 +2,15 @@
  * runtime around them is replaced by a few lines: a broadcast runs its parts at once. */
 #include "core/mem.h"
 #include "proto/reply.h"
+#include "shards/blocked.h"
 #include "shards/clock.h"
 #include "shards/commands.h"
 #include "shards/monitor.h"
+#include "shards/multi.h"
+#include "shards/tracking.h"
+#include "shards/watch.h"
 #include "shards/shard.h"
+#include "shards/subscribe.h"
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +33,8 @@ STAND_IN const struct command string_commands[] = {{0}};
 STAND_IN const struct command generic_commands[] = {{0}};
 STAND_IN const struct command config_commands[] = {{0}};
 STAND_IN const struct command server_commands[] = {{0}};
+STAND_IN const struct command pubsub_commands[] = {{0}};
+STAND_IN const struct command multi_commands[] = {{0}};
 
 static int64_t fixed_unix_us(void)
 {
@@ -48,9 +55,40 @@ STAND_IN void conn_close(struct conn *conn, bool after_reply)
     closed_after_reply[conn - conns] = after_reply;
 }
 
+/* Connection 3 waits for data until it is unblocked. */
+static bool waiting = true;
+
+STAND_IN bool blocked_waits(const struct conn *conn)
+{
+    return conn == &conns[2] && waiting && conn->flags & CONN_STALLED;
+}
+
+STAND_IN bool blocked_cancel(struct conn *conn, enum wait_state why)
+{
+    bool was = conn == &conns[2] && waiting;
+    cr_assert(why == WAIT_UNBLOCKED || why == WAIT_ERROR);
+    waiting = waiting && !was;
+    return was;
+}
+
+STAND_IN struct conn *conn_by_id(const struct shard *shard, uint64_t id)
+{
+    return id >= 1 && id <= CONNS && conns[id - 1].shard == shard ? &conns[id - 1] : NULL;
+}
+
 STAND_IN bool conn_authenticated(const struct conn *conn)
 {
     return conn->authenticated || conn->shard->config->requirepass.ptr == NULL;
+}
+
+STAND_IN bool conn_subscribed(const struct conn *conn)
+{
+    return false;
+}
+
+STAND_IN uint32_t conn_subscriptions(const struct conn *conn, enum subscription_kind kind)
+{
+    return 0;
 }
 
 STAND_IN size_t conn_query_bytes(const struct conn *conn)
@@ -66,6 +104,45 @@ STAND_IN size_t conn_memory(const struct conn *conn)
 STAND_IN enum client_class conn_class(const struct conn *conn)
 {
     return conn == &conns[4] ? CLIENT_PUBSUB : CLIENT_NORMAL;
+}
+
+STAND_IN void tracking_stop(struct conn *conn)
+{
+}
+
+STAND_IN void tracking__tracking(struct call *c)
+{
+}
+
+STAND_IN void tracking__caching(struct call *c)
+{
+}
+
+STAND_IN void tracking__info(struct call *c)
+{
+}
+
+STAND_IN void tracking__getredir(struct call *c)
+{
+}
+
+STAND_IN void multi_discard(struct conn *conn)
+{
+}
+
+STAND_IN size_t multi_memory(const struct conn *conn)
+{
+    return 0;
+}
+
+STAND_IN bool watch_dirty(const struct conn *conn)
+{
+    return false;
+}
+
+STAND_IN uint32_t watch_count(const struct conn *conn)
+{
+    return 0;
 }
 
 STAND_IN void monitor_stop(struct conn *conn)
@@ -293,12 +370,11 @@ Test(connection, switches)
     expect("client no-touch off", "+OK\r\n");
     cr_assert_eq(conns[0].flags, CONN_NO_EVICT);
     expect("client no-evict maybe", "-ERR syntax error\r\n");
-    expect("client getredir", ":-1\r\n");
-    expect("client trackinginfo", "*6\r\n$5\r\nflags\r\n*1\r\n$3\r\noff\r\n"
-                                  "$8\r\nredirect\r\n:-1\r\n$8\r\nprefixes\r\n*0\r\n");
-    expect("client tracking on", "-ERR unknown subcommand 'tracking'. Try CLIENT HELP.\r\n");
     expect("client unblock 7", ":0\r\n");
     expect("client unblock 7 error", ":0\r\n");
+    expect("client unblock 1", ":0\r\n");
+    expect("client unblock 3 error", ":1\r\n");
+    expect("client unblock 3", ":0\r\n");
     expect("client unblock 7 foo", "-ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR\r\n");
     expect("client unblock x", "-ERR value is not an integer or out of range\r\n");
     expect("client unblock 7 error x", "-ERR unknown subcommand or wrong number of arguments for "

@@ -1,0 +1,282 @@
+"""drive.py - one run of one workload on one server: what the server's CPU did, and how fast it was.
+
+run() is the one way in. Who generates the load:
+
+    command    ashlar-bench, or redis-benchmark where that is asked for or nothing else is there
+    template   pump (bench/pump.c): transactions, and everything for memcached
+    publish    as command, with subscribers that a process beside it drains
+    handover   a process of ours: consumers that wait in BRPOP, a producer that pushes
+
+All of them run on the core that this process is pinned to. Server CPU time is read from the server's
+CPU clock (all threads, user and system) just before and just after the generator's run, its
+connecting included, which is little against the requests.
+"""
+import collections
+import json
+import multiprocessing
+import os
+import re
+import resource
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+from . import servers, workloads
+
+TIMEOUT_SECONDS = 600
+ERROR_REPLIES = 2  # ashlar-bench's exit status when some requests were answered by an error
+
+
+class Generators:
+    """The programs that generate load, and how to call them."""
+
+    def __init__(self, build, which=None, clients=50, keys=1000000):
+        self.clients, self.keys = clients, keys
+        self.ashlar_bench = self._find(build, 'ashlar-bench')
+        self.pump = self._find(build, 'pump')
+        self.probe = self._find(build, 'probe')
+        if which is None:
+            which = 'ashlar-bench' if self.ashlar_bench else 'redis-benchmark'
+        if which == 'ashlar-bench' and not self.ashlar_bench:
+            raise SystemExit(f'compare: there is no ashlar-bench in {build}: build it, or ask for '
+                             '--generator redis-benchmark')
+        if which == 'redis-benchmark' and not shutil.which('redis-benchmark'):
+            raise SystemExit('compare: neither ashlar-bench nor redis-benchmark is there')
+        self.which = which
+
+    @staticmethod
+    def _find(build, name):
+        for folder in (os.path.join(build, 'bench'), build):
+            path = os.path.join(folder, name)
+            if os.access(path, os.X_OK) and os.path.isfile(path):
+                return path
+        return None
+
+    def versions(self):
+        path = self.ashlar_bench if self.which == 'ashlar-bench' else 'redis-benchmark'
+        return {self.which: servers.Definition(self.which, path).version()}
+
+
+def _call(command, fine=(0,)):
+    r = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                       timeout=TIMEOUT_SECONDS)
+    out = r.stdout.decode(errors='replace')
+    if r.returncode not in fine:
+        raise servers.ServerError(f'{os.path.basename(command[0])}: '
+                                  f'{(r.stderr.decode(errors="replace") or out).strip()[-300:]}')
+    return out
+
+
+def _from_json(text):
+    """The one run of a result in ashlar-bench's shape, flat."""
+    run = json.loads(text)['runs'][0]
+    if run.get('errors'):
+        raise servers.ServerError(f'{run["errors"]} of {run["requests"]} requests were answered by an error '
+                                  + run.get('first_error', ''))
+    return {'requests': run['requests'], 'rps': run['rps'], 'latency_us': run['latency_us']}
+
+
+def _ashlar_bench(generators, port, command, depth, requests, extra=()):
+    with tempfile.NamedTemporaryFile('r', prefix='ashlar-compare.', suffix='.json') as result:
+        _call([generators.ashlar_bench, '-h', '127.0.0.1', '-p', str(port), '-c', str(generators.clients), '-n',
+               str(requests), '-P', str(depth), '-r', str(generators.keys), '--threads', '1', '-q', '--no-progress',
+               '--json', result.name, *extra, *command], fine=(0, ERROR_REPLIES))
+        return _from_json(result.read())
+
+
+def _redis_benchmark(generators, port, command, depth, requests):
+    text = _call(['redis-benchmark', '-h', '127.0.0.1', '-p', str(port), '-c', str(generators.clients), '-n',
+                  str(requests), '-P', str(depth), '-r', str(generators.keys), '--precision', '3', *command])
+    text = text.replace('\r', '\n')
+    rate = re.search(r'throughput summary: ([\d.]+)', text)
+    if not rate or 'Error' in text:
+        raise servers.ServerError('redis-benchmark: ' + text.strip()[-200:])
+    columns = text[text.index('latency summary'):].splitlines()[2].split()
+    names = ('mean', 'min', 'p50', 'p95', 'p99', 'max')
+    return {'requests': requests, 'rps': float(rate[1]),
+            'latency_us': {n: float(v) * 1000 for n, v in zip(names, columns)}}
+
+
+def _pump(generators, port, template, lines, depth, requests):
+    if not generators.pump:
+        raise servers.Unsupported('pump has not been built')
+    return _from_json(_call([generators.pump, '-p', str(port), '-c', str(generators.clients), '-n', str(requests), '-P',
+                             str(depth), '-r', str(generators.keys), '-l', str(lines), template]))
+
+
+# --- subscribers ---
+
+def _drain(port, channel, count, ready):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    poll = select.epoll()
+    sockets = {}
+    for _ in range(count):
+        s = socket.create_connection(('127.0.0.1', port))
+        s.sendall(servers.encode(b'SUBSCRIBE', channel))
+        s.recv(4096)
+        sockets[s.fileno()] = s
+        poll.register(s, select.EPOLLIN)
+    ready.set()
+    while True:
+        for fd, _ in poll.poll():
+            if not sockets[fd].recv(1 << 20):
+                return
+
+
+class _Subscribers:
+    def __init__(self, server, workload):
+        ready = multiprocessing.Event()
+        self.process = multiprocessing.Process(
+            target=_drain, args=(server.port, workload.command[1].encode(), workload.subscribers, ready), daemon=True)
+        self.process.start()
+        if not ready.wait(30):
+            self.stop()
+            raise servers.ServerError('the subscribers could not subscribe')
+
+    def stop(self):
+        self.process.terminate()
+        self.process.join()
+
+
+def _wait_idle(server):
+    """Until what was published has been delivered: the server's clock stands still."""
+    last = server.cpu_ns()
+    for _ in range(500):
+        time.sleep(0.02)
+        now = server.cpu_ns()
+        if now - last < 1e6:
+            return
+        last = now
+
+
+# --- hand-over ---
+
+def _handover(server, pairs_wanted, consumers=50):
+    """Consumers wait in BRPOP, each on a list of its own; a producer pushes one element to each list, and
+    again when all have been served. A request is a BRPOP with its LPUSH."""
+    with server.client() as producer:
+        waiting = []
+        try:
+            for i in range(consumers):
+                c = server.client()
+                waiting.append(c)
+                c.send('BRPOP', f'queue:{i}', 0)
+            push = b''.join(servers.encode(b'LPUSH', b'queue:%d' % i, b'job') for i in range(consumers))
+            pops = [servers.encode(b'BRPOP', b'queue:%d' % i, b'0') for i in range(consumers)]
+            answer = [len(b'*2\r\n$%d\r\nqueue:%d\r\n$3\r\njob\r\n' % (len('queue:%d' % i), i))
+                      for i in range(consumers)]
+            poll = select.epoll()
+            by_fd = {}
+            for i, c in enumerate(waiting):
+                poll.register(c.socket, select.EPOLLIN)
+                by_fd[c.socket.fileno()] = i
+            done, latencies, start = 0, [], time.monotonic()
+            while done < pairs_wanted:
+                time.sleep(0.0002)  # the BRPOPs sent last have come to wait
+                sent = time.monotonic()
+                producer.socket.sendall(push)
+                left = consumers
+                while left:
+                    events = poll.poll(30)
+                    if not events:
+                        raise servers.ServerError('a consumer was not served')
+                    for fd, _ in events:
+                        i = by_fd[fd]
+                        data = waiting[i].socket.recv(4096)
+                        if len(data) != answer[i]:
+                            raise servers.ServerError(f'BRPOP was answered by {data[:80]!r}')
+                        latencies.append((time.monotonic() - sent) * 1e6)
+                        waiting[i].socket.sendall(pops[i])
+                        left -= 1
+                for _ in range(consumers):
+                    producer.reply()
+                done += consumers
+            seconds = time.monotonic() - start
+        finally:
+            for c in waiting:
+                c.close()
+    latencies.sort()
+    return {'requests': done, 'rps': done / seconds,
+            'latency_us': {'p50': latencies[len(latencies) // 2], 'p99': latencies[len(latencies) * 99 // 100],
+                           'max': latencies[-1]}}
+
+
+# --- one run ---
+
+def supported(server, w):
+    """Whether the server can do this workload at all."""
+    if server.protocol == 'memcached':
+        return w.memcached is not None
+    if w.kind == 'template':
+        return server.supports('MULTI')
+    if w.kind == 'handover':
+        return server.supports('BRPOP', 'no-such-list', '0.001')
+    if w.kind == 'publish' and not server.supports('SUBSCRIBE', 'a'):
+        return False
+    return server.supports(*[x.replace(workloads.RANDOM, '0' * 12) for x in w.command])
+
+
+def _generate(generators, server, w, requests):
+    if server.protocol == 'memcached':
+        template, lines = w.memcached
+        return _pump(generators, server.port, template, lines, w.depth, requests)
+    if w.kind == 'template':
+        return _pump(generators, server.port, w.command[0], w.lines, w.depth, requests)
+    if w.kind == 'handover':
+        return _handover(server, requests)
+    which = _ashlar_bench if generators.which == 'ashlar-bench' else _redis_benchmark
+    return which(generators, server.port, w.command, w.depth, requests)
+
+
+def _generator_cpu_us():
+    total = 0
+    for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF):
+        u = resource.getrusage(who)
+        total += (u.ru_utime + u.ru_stime) * 1e6
+    return total
+
+
+def run(generators, server, w, requests):
+    """One run: a flat sample."""
+    listeners = _Subscribers(server, w) if w.subscribers else None
+    try:
+        mine, before, start = _generator_cpu_us(), server.cpu_ns(), time.monotonic()
+        result = _generate(generators, server, w, requests)
+        if listeners:
+            _wait_idle(server)
+        cpu_us, seconds = (server.cpu_ns() - before) / 1000, time.monotonic() - start
+        generator_us = _generator_cpu_us() - mine
+    finally:
+        if listeners:
+            listeners.stop()
+    n = result['requests']
+    sample = {'requests': n, 'seconds': seconds, 'cpu_us': cpu_us / n, 'busy': cpu_us / 1e6 / seconds,
+              'generator_us': generator_us / n, 'rps': result['rps']}
+    sample.update({k: v for k, v in result['latency_us'].items() if k in ('p50', 'p99', 'p99.9', 'max')})
+    return sample
+
+
+def preload(generators, server):
+    """Every key that a GET may ask for."""
+    value = workloads.VALUE.encode()
+    if server.protocol == 'memcached':
+        server.load(b'set key:%012d 0 0 %d\r\n%b\r\n' % (i, len(value), value) for i in range(generators.keys))
+    else:
+        server.load(servers.encode(b'SET', b'key:%012d' % i, value) for i in range(generators.keys))
+
+
+# --- open loop ---
+
+Point = collections.namedtuple('Point', 'rps latency_us')
+
+
+def at_rate(generators, server, command, rate, seconds):
+    """A run at a fixed rate, latencies counted from the intended start: ashlar-bench alone can do that."""
+    if not generators.ashlar_bench:
+        raise servers.Unsupported('ashlar-bench has not been built')
+    result = _ashlar_bench(generators, server.port, command, 1, max(1, int(rate * seconds)), ('--rate', str(int(rate))))
+    return Point(result['rps'], result['latency_us'])

@@ -1,0 +1,282 @@
+"""plot.py - the report's pictures, as SVG written by hand: nothing to install.
+
+draw() makes those for which there are samples and returns {name: file name}. A Canvas knows shapes,
+an Axis turns values into places; each picture is one function."""
+import math
+import os
+from html import escape
+
+from . import report, workloads
+
+COLOURS = {'redis': '#c0392b', 'ashlar': '#1a5599', 'ashlar-2': '#6aa5dd', 'memcached': '#3a9a5b'}
+MORE_COLOURS = ['#8e5fb0', '#d98c1f', '#2aa5a0', '#77808a', '#b0587a', '#6b7a2f', '#a0703c']
+TEXT, FAINT, TARGET = '#222222', '#dddddd', '#222222'
+
+
+def colour(name, names):
+    if name in COLOURS:
+        return COLOURS[name]
+    others = [n for n in names if n not in COLOURS]
+    return MORE_COLOURS[others.index(name) % len(MORE_COLOURS)]
+
+
+class Canvas:
+    def __init__(self, width, height, title, subtitle=''):
+        self.width, self.height = width, height
+        self.parts = [f'<rect width="{width}" height="{height}" fill="white"/>']
+        self.text(16, 26, title, size=16, weight='bold')
+        if subtitle:
+            self.text(16, 45, subtitle, fill='#666666')
+
+    def text(self, x, y, words, size=12, anchor='start', fill=TEXT, weight='normal', turn=0, halo=False):
+        turned = f' transform="rotate({turn} {x:.1f} {y:.1f})"' if turn else ''
+        turned += ' stroke="white" stroke-width="3" paint-order="stroke"' if halo else ''
+        self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{fill}" '
+                          f'font-weight="{weight}"{turned}>{escape(str(words))}</text>')
+
+    def line(self, x1, y1, x2, y2, stroke=FAINT, width=1, dash=''):
+        dashed = f' stroke-dasharray="{dash}"' if dash else ''
+        self.parts.append(f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{stroke}" '
+                          f'stroke-width="{width}"{dashed}/>')
+
+    def box(self, x, y, width, height, fill):
+        self.parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(width, 0.5):.1f}" height="{height:.1f}" '
+                          f'fill="{fill}"/>')
+
+    def dot(self, x, y, fill, radius=3.5):
+        self.parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{fill}"/>')
+
+    def path(self, points, stroke, width=2, dash=''):
+        dashed = f' stroke-dasharray="{dash}"' if dash else ''
+        self.parts.append(f'<polyline points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}" fill="none" '
+                          f'stroke="{stroke}" stroke-width="{width}"{dashed}/>')
+
+    def legend(self, x, y, entries):
+        """entries: (words, colour), one below the other."""
+        for i, (words, fill) in enumerate(entries):
+            self.box(x, y + 18 * i - 9, 12, 10, fill)
+            self.text(x + 18, y + 18 * i, words)
+
+    def svg(self):
+        return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width}" height="{self.height}" '
+                f'viewBox="0 0 {self.width} {self.height}" font-family="Helvetica, Arial, sans-serif">\n'
+                + '\n'.join(self.parts) + '\n</svg>\n')
+
+
+class Axis:
+    """From a value to a place between two ends; logarithmic if asked."""
+
+    def __init__(self, low, high, start, end, log=False):
+        self.low, self.high, self.start, self.end, self.log = low, max(high, low * 1.0001 + 1e-9), start, end, log
+
+    def at(self, value):
+        if self.log:
+            share = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
+        else:
+            share = (value - self.low) / (self.high - self.low)
+        return self.start + share * (self.end - self.start)
+
+    def ticks(self, count=6):
+        if self.log:
+            powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+            near = (1,) if len(powers) > 5 else (1, 2, 5)
+            return [v for p in powers for v in (n * 10.0 ** p for n in near)
+                    if self.low * 0.999 <= v <= self.high * 1.001]
+        rough = (self.high - self.low) / count
+        step = 10 ** math.floor(math.log10(rough))
+        step *= next(n for n in (1, 2, 5, 10) if n * step >= rough)
+        first = math.ceil(self.low / step)
+        return [i * step for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
+
+
+def plain(v):
+    return f'{v:,.0f}' if v >= 10 or v == int(v) else f'{v:g}'
+
+
+def _legend_row(c, names, more):
+    """Above the bars: who has which colour, and what the mark means."""
+    at = 16
+    for n in names:
+        c.box(at, 59, 12, 10, colour(n, names))
+        c.text(at + 17, 68, report.title(n))
+        at += 34 + 7 * len(report.title(n))
+    if more:
+        c.line(at + 6, 57, at + 6, 71, TARGET, 2)
+        c.text(at + 14, 68, more)
+
+
+BAR, GAP = 14, 12
+
+
+def _bars(title, subtitle, rows, names, mark_words, axis_words, log=False, cap=None):
+    """Horizontal bars: rows of (label, {name: (value, words)}, target). A row's bars stand together. What
+    is beyond cap is cut there and says so."""
+    values = [v[0] for _, of, _ in rows for v in of.values()] + [t for *_, t in rows if t]
+    high, low = min(max(values), cap or max(values)), max(min(values), 1e-3)
+    left, top, width = 30 + 6.6 * max(len(label) for label, *_ in rows), 100, 960
+    height = top + sum(BAR * len(of) + GAP for _, of, _ in rows) + 40
+    c = Canvas(width, height, title, subtitle)
+    x = Axis(low / 2 if log else 0, high * (1.5 if log else 1.05), left, width - 110, log)
+    _legend_row(c, names, mark_words)
+    for tick in x.ticks():
+        c.line(x.at(tick), top - 8, x.at(tick), height - 34)
+        c.text(x.at(tick), height - 18, plain(tick), anchor='middle', size=11)
+    c.text((left + width - 110) / 2, height - 4, axis_words, anchor='middle', size=11, fill='#666666')
+    y = top
+    for label, of, target in rows:
+        here = [n for n in names if n in of]
+        c.text(left - 8, y + BAR * len(here) / 2 + 3, label, anchor='end')
+        for i, n in enumerate(here):
+            c.box(left, y + BAR * i, x.at(min(of[n][0], high)) - left, BAR - 2, colour(n, names))
+        if target:
+            c.line(x.at(target), y - 3, x.at(target), y + BAR * len(here) + 1, TARGET, 2)
+        for i, n in enumerate(here):
+            value, words = of[n]
+            words = f'… {words}' if value > high else words
+            c.text(x.at(min(value, high)) + 5, y + BAR * i + 10, words, size=11, halo=True)
+        y += BAR * len(here) + GAP
+    return c.svg()
+
+
+CPU_CAP = 2.5  # × redis-server: beyond that a bar is cut, or it would leave no room for the others
+
+
+def cpu(result):
+    names = report.measured(result, 'speed')
+    rows = []
+    for w, cost in report.speed_rows(result):
+        base = cost.get(report.BASE)
+        if not base:
+            continue
+        values = {n: (report.ratio(s, base), f'{s.median:.2f} µs') for n, s in cost.items() if s}
+        rows.append((w.label, values, w.target))
+    return rows and _bars('Server CPU time per request',
+                          'relative to redis-server: shorter is cheaper; µs beside the bars', rows, names,
+                          'target for Ashlar, 1 shard', '× redis-server', cap=CPU_CAP)
+
+
+def memory(result):
+    names = report.measured(result, 'memory')
+    rows = [(f'{shape.label}', {n: (s.median, f'{s.median:.1f}') for n, s in cost.items() if s}, shape.target)
+            for shape, cost in report.memory_rows(result)]
+    return rows and _bars('Memory', 'growth of the resident set, bytes per key, container, member, field or entry',
+                          rows, names, 'target for Ashlar', 'bytes')
+
+
+def stalls(result):
+    names = report.measured(result, 'stalls')
+    rows = []
+    for label, by_server in report.stall_rows(result):
+        values = {}
+        for n, s in by_server.items():
+            worst = max(s['get']['max'], s['ping']['max']) / 1000
+            values[n] = (worst, f'{report.milliseconds(worst * 1000)} ms')
+        rows.append((label, values, workloads.STALL_TARGET_US / 1000))
+    return rows and _bars('Longest wait of others', 'PING or GET on the same shard while it happens; logarithmic', rows,
+                          names, 'target', 'milliseconds', log=True)
+
+
+def _frame(c, x, y, x_words, y_words, x_ticks=None, y_ticks=None):
+    for tick, words in x_ticks or [(t, plain(t)) for t in x.ticks()]:
+        c.line(x.at(tick), y.start, x.at(tick), y.end)
+        c.text(x.at(tick), y.start + 18, words, anchor='middle', size=11)
+    for tick, words in y_ticks or [(t, plain(t)) for t in y.ticks()]:
+        c.line(x.start, y.at(tick), x.end, y.at(tick))
+        c.text(x.start - 6, y.at(tick) + 4, words, anchor='end', size=11)
+    c.text((x.start + x.end) / 2, y.start + 38, x_words, anchor='middle', fill='#666666')
+    c.text(18, (y.start + y.end) / 2, y_words, anchor='middle', fill='#666666', turn=-90)
+
+
+def latency(result):
+    points = report.latency_points(result)
+    values = [p[1][k] / 1000 for v in points.values() for p in v for k in ('p50', 'p99') if p[1].get(k)]
+    if not values:
+        return None
+    names = list(points)
+    c = Canvas(900, 520, 'Latency over rate', 'GET, open loop: latencies from the moment at which a request was due')
+    x = Axis(0, max(p[0] for v in points.values() for p in v) * 1.03, 80, 700)
+    y = Axis(min(values) / 1.5, max(values) * 1.5, 460, 70, log=True)
+    _frame(c, x, y, 'requests per second asked for', 'milliseconds')
+    for n in names:
+        for key, width, dash in (('p99', 2.5, ''), ('p50', 1.5, '4 4')):
+            line = [(x.at(p[0]), y.at(p[1][key] / 1000)) for p in points[n] if p[1].get(key)]
+            c.path(line, colour(n, names), width, dash)
+            if key == 'p99':
+                for place in line:
+                    c.dot(*place, colour(n, names))
+    c.legend(720, 90, [(report.title(n), colour(n, names)) for n in names])
+    c.text(720, 90 + 18 * len(names) + 8, 'solid p99, dashed p50', fill='#666666')
+    return c.svg()
+
+
+PERCENTILE_RATE_STEP = 0.5  # of what the base server takes: where latencies are those of a server at ease
+
+
+def percentiles(result):
+    points = report.latency_points(result)
+    base = result.get('latency_base')
+    if not points or not base:
+        return None
+    names = list(points)
+    wanted = base['rps'] * PERCENTILE_RATE_STEP
+    chosen = {n: min(points[n], key=lambda p: abs(p[0] - wanted)) for n in names}
+    shown = {n: sorted((float(k[1:]), v / 1000) for k, v in p[1].items() if k[0] == 'p' and v and float(k[1:]) < 100)
+             for n, p in chosen.items()}
+    values = [v for of in shown.values() for _, v in of]
+    if not values:
+        return None
+    rate = max(p[0] for p in chosen.values())
+    c = Canvas(900, 520, 'Latency by percentile', f'GET at {rate:,.0f} requests/s, open loop')
+    nines = [1 / (1 - q / 100) for of in shown.values() for q, _ in of]
+    x = Axis(min(nines), max(nines) * 1.2, 80, 700, log=True)
+    y = Axis(min(values) / 1.5, max(values) * 1.5, 460, 70, log=True)
+    marks = [(1 / (1 - q / 100), f'p{q:g}') for q in (50, 90, 99, 99.9, 99.99, 99.999)]
+    _frame(c, x, y, 'percentile', 'milliseconds', [m for m in marks if x.low * 0.99 <= m[0] <= x.high])
+    for n in names:
+        line = [(x.at(1 / (1 - q / 100)), y.at(v)) for q, v in shown[n]]
+        c.path(line, colour(n, names), 2.5)
+        for place in line:
+            c.dot(*place, colour(n, names))
+    c.legend(720, 90, [(report.title(n), colour(n, names)) for n in names])
+    return c.svg()
+
+
+def routing(result):
+    rows = [(w, [(n, times) for n, (_, times) in cost.items() if times]) for w, cost in report.routing_rows(result)]
+    rows = [(w, of) for w, of in rows if len(of) > 1]
+    if not rows:
+        return None
+    c = Canvas(900, 520, 'Cost of routing', 'server CPU time per request × one shard; all shards on one core')
+    counts = sorted({n for _, of in rows for n, _ in of})
+    high = max([t for _, of in rows for _, t in of] + [workloads.ROUTING_TARGET.get(n, 1) for n in counts])
+    low = min(t for _, of in rows for _, t in of)
+    x = Axis(counts[0], counts[-1] * 1.05, 80, 640, log=True)
+    y = Axis(min(0.9, low * 0.95), high * 1.05, 460, 70)
+    _frame(c, x, y, 'shards', '× one shard', [(n, str(n)) for n in counts],
+           [(t, f'{t:.2f}') for t in y.ticks()])
+    labels = [w.key for w, _ in rows]
+    for w, of in rows:
+        line = [(x.at(n), y.at(t)) for n, t in of]
+        c.path(line, MORE_COLOURS[labels.index(w.key) % len(MORE_COLOURS)], 2)
+        for place in line:
+            c.dot(*place, MORE_COLOURS[labels.index(w.key) % len(MORE_COLOURS)])
+    c.path([(x.at(n), y.at(workloads.ROUTING_TARGET[n])) for n in counts if n in workloads.ROUTING_TARGET], TARGET, 1.5,
+           '6 4')
+    c.legend(660, 90, [(w.label, MORE_COLOURS[i % len(MORE_COLOURS)]) for i, (w, _) in enumerate(rows)])
+    c.text(660, 90 + 18 * len(rows) + 8, 'dashed: target, pipelined', fill='#666666')
+    return c.svg()
+
+
+PICTURES = {'cpu': cpu, 'routing': routing, 'memory': memory, 'latency': latency, 'percentiles': percentiles,
+            'stalls': stalls}
+
+
+def draw(result, directory):
+    made = {}
+    for name, picture in PICTURES.items():
+        svg = picture(result)
+        if svg:
+            made[name] = f'{name}.svg'
+            with open(os.path.join(directory, made[name]), 'w') as f:
+                f.write(svg)
+    return made

@@ -1,0 +1,247 @@
+"""bench/compare: what its report makes of samples, and that it runs (with sizes that mean nothing)."""
+import json
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree
+
+import pytest
+
+from conftest import BINARY, ROOT
+
+sys.path.insert(0, os.path.join(ROOT, 'bench'))
+from comparison import plot, report, servers, stalls, workloads  # noqa: E402
+
+COMPARE = os.path.join(ROOT, 'bench', 'compare')
+BUILD = os.path.dirname(os.path.abspath(BINARY))
+
+
+def head(**more):
+    return {
+        'tool': 'compare', 'format': 1, 'date': '2026-01-02 03:04 UTC', 'command': 'bench/compare', 'quick': False,
+        'machine': {'cpu': 'a CPU', 'cores': 2, 'kernel': '6', 'memory_gib': 8.0, 'load_before': 0.0},
+        'options': {'rounds': 3, 'keys': 1000, 'clients': 50, 'cpu': 0, 'gencpu': 1},
+        'servers': [{'name': n, 'version': f'{n} 1', 'command': n}
+                    for n in ('redis', 'ashlar', 'ashlar-2', 'memcached')],
+        'generators': {'ashlar-bench': '1'}, **more}
+
+
+def cpu(server, workload, *values, **more):
+    return [{'server': server, 'workload': workload, 'round': i, 'cpu_us': v, 'rps': 1e6 / v, 'p50': 100.0,
+             'p99': 2000.0, 'busy': 0.5, **more} for i, v in enumerate(values)]
+
+
+def probe(server, event, worst_us, **more):
+    of = {'p50': 30.0, 'p99': 50.0, 'p99.9': worst_us / 2, 'max': worst_us}
+    return {'server': server, 'event': event, 'kind': 'zset', 'size': 1000, 'event_seconds': 1.0, 'realtime': True,
+            'ping': of, 'get': of, 'late': {'max': 20.0}, **more}
+
+
+@pytest.fixture
+def full():
+    speed = (cpu('redis', 'get-16', 2.0, 1.0, 9.0) + cpu('ashlar', 'get-16', 0.9, 1.1, 1.0) +
+             cpu('ashlar-2', 'get-16', 1.2, 1.2, 1.2) + cpu('memcached', 'get-16', 4.0) +
+             cpu('redis', 'set-16', 2.0) + cpu('ashlar', 'set-16', 1.0) +
+             [{'server': 'memcached', 'workload': 'set-16', 'round': 0, 'error': 'it is | broken'}])
+    routing = (cpu('ashlar', 'get-16', 1.0, shards=1) + cpu('ashlar-2', 'get-16', 1.1, shards=2) +
+               cpu('ashlar-16', 'get-16', 1.6, shards=16) + cpu('ashlar', 'get-1', 5.0, shards=1) +
+               cpu('ashlar-2', 'get-1', 9.0, shards=2) + cpu('ashlar-16', 'get-1', 6.0, shards=16))
+    memory = [{'server': s, 'shape': 'str32', 'units': 10, 'bytes': v} for s, v in (('redis', 141.0), ('ashlar', 72.3))]
+    latency = [{'server': s, 'rate': r, 'step': r / 2000, 'round': i,
+                'rps': r * (0.5 if s == 'redis' and r == 2000 else 1),
+                'latency_us': {'p50': 30.0 + i, 'p99': 60.0, 'p99.9': 100.0 * i, 'max': 5000.0}}
+               for s in ('redis', 'ashlar') for r in (1000, 2000) for i in range(3)]
+    stall = [probe('redis', 'idle', 90.0), probe('redis', 'copy', 2e6, command_seconds=2.1),
+             probe('ashlar-2', 'idle', 80.0), probe('ashlar-2', 'copy', 900.0, command_seconds=0.1),
+             probe('ashlar-2', 'deadline', 5000.0, gone_seconds=0.5, free_seconds=1.5)]
+    stall[-1]['kind'] = None
+    return head(speed=speed, routing=routing, memory=memory, latency=latency, stalls=stall,
+                latency_base={'server': 'redis', 'rps': 2000.0})
+
+
+def table_row(text, first):
+    """The cells of the first table row that begins with this."""
+    line = next(x for x in text.splitlines() if x.startswith(f'| {first} |'))
+    return [c.strip() for c in line.strip('|').split('|')]
+
+
+def test_median_and_spread():
+    s = report.stat([9.0, None, 1.0, 2.0])
+    assert (s.median, s.low, s.high, s.rounds) == (2.0, 1.0, 9.0, 3)
+    assert report.stat([]) is None and report.stat([None]) is None
+    assert report.with_spread(s) == '2.00 (1.00–9.00)'
+    assert report.with_spread(report.stat([1.234])) == '1.23'
+    assert report.with_spread(None) == report.NOTHING
+
+
+def test_errors_are_not_samples(full):
+    assert report.collect(full['speed'], 'cpu_us', workload='set-16', server='memcached') is None
+    assert report.collect(full['speed'], 'cpu_us', workload='get-16', server='redis').median == 2.0
+
+
+def test_ratio_needs_both():
+    a, b = report.stat([1.0]), report.stat([4.0])
+    assert report.ratio(a, b) == 0.25
+    assert report.ratio(a, None) is None and report.ratio(None, b) is None and report.ratio(a, report.stat([0])) is None
+
+
+@pytest.mark.parametrize('value, target, expected', [
+    (0.48, 0.48, True), (0.484, 0.48, True), (0.486, 0.48, False), (0.1, None, None), (None, 0.5, None)])
+def test_targets_have_two_decimals(value, target, expected):
+    assert report.reached(value, target) is expected
+
+
+def test_speed(full):
+    verdicts = {v.what: v for v in report.speed_verdicts(full)}
+    assert verdicts['GET, 16 deep'].value == 0.5 and not verdicts['GET, 16 deep'].reached  # target 0.48
+    assert verdicts['SET, 16 deep'].reached                                                # target 0.50
+    row = table_row(report.markdown(full), 'GET, 16 deep')
+    assert row[1:] == ['2.00 (1.00–9.00)', '1.00 (0.90–1.10)', '0.50', '1.20 (1.20–1.20)', '0.60', '4.00', '2.00',
+                       '0.48', '**missed**']
+
+
+def test_routing(full):
+    verdicts = {v.what: v.reached for v in report.routing_verdicts(full)}
+    assert verdicts == {'GET, 16 deep, 2 shards': True, 'GET, 16 deep, 16 shards': False,
+                        'GET, no pipeline, 16 shards': True}
+    text = report.markdown(full)
+    assert '**1.60 (× 1.60)**' in text and '9.00 (× 1.80)' in text and '**9.00' not in text
+
+
+def test_memory_targets_are_whole_bytes(full):
+    assert [(v.value, v.reached) for v in report.memory_verdicts(full)] == [(72.3, True)]
+    full['memory'][1]['bytes'] = 72.6
+    assert not report.memory_verdicts(full)[0].reached
+
+
+def test_latency(full):
+    points = report.latency_points(full)
+    assert [p[0] for p in points['redis']] == [1000, 2000]
+    assert points['redis'][0][1]['p50'] == 31.0
+    row = table_row(report.markdown(full), '2,000')
+    assert row[1].endswith('[1,000/s]') and '[' not in row[2]
+
+
+def test_stalls(full):
+    verdicts = {v.what: v.reached for v in report.stall_verdicts(full)}
+    assert verdicts == {'zset of 1,000: COPY on its shard, worst wait, ms': True,
+                        'all keys expire at one moment, 1,000 keys, worst wait, ms': False,
+                        'all keys expire at one moment, 1,000 keys: memory free after, s': False}
+    text = report.markdown(full)
+    assert table_row(text, 'zset of 1,000: COPY on its shard')[1] == '2000, 2000, 1000 (took 2100)'
+    assert 'the longest wait was 0.09 ms' in text
+
+
+def test_summary_counts_targets(full):
+    text = report.markdown(full)
+    assert '**5 of 9 targets' in text
+    assert table_row(text, 'speed: GET, 16 deep')[1:] == ['0.50', '≤ 0.48']
+
+
+def test_problems_are_told(full):
+    full['problems'] = ['keydb: did not start']
+    text = report.markdown(full)
+    assert '- keydb: did not start' in text and '- memcached, set-16: it is | broken' in text
+
+
+def test_a_part_is_enough(full):
+    for section in ('speed', 'routing', 'memory', 'latency', 'stalls'):
+        text = report.markdown(head(**{section: full[section]}))
+        assert text.startswith('# Ashlar') and text.count('## ') == (2 if 'broken' in text else 1)
+    assert report.markdown(head()).startswith('# Ashlar')
+
+
+def test_tables_are_whole(full):
+    rows = 0
+    for block in re.findall(r'(?:^\|.*\n)+', report.markdown(full), re.M):
+        lengths = {line.count('|') for line in block.splitlines()}
+        assert len(lengths) == 1, block
+        rows += len(block.splitlines())
+    assert rows > 20
+
+
+def test_pictures(full, tmp_path):
+    made = plot.draw(full, tmp_path)
+    assert set(made) == {'cpu', 'routing', 'memory', 'latency', 'percentiles', 'stalls'}
+    for name in made.values():
+        tree = xml.etree.ElementTree.parse(tmp_path / name).getroot()
+        width, height = float(tree.get('width')), float(tree.get('height'))
+        for e in tree.iter():
+            for key in ('x', 'x1', 'x2', 'y', 'y1', 'y2'):
+                limit = width if key[0] == 'x' else height
+                assert -1 <= float(e.get(key, 0)) <= limit + 1, (name, e.attrib)
+    assert plot.draw(head(), tmp_path) == {}
+
+
+def test_axis():
+    a = plot.Axis(1, 1000, 0, 300, log=True)
+    assert [round(a.at(v)) for v in (1, 10, 1000, 0.1)] == [0, 100, 300, 0]
+    assert a.ticks()[:4] == [1, 2, 5, 10]
+    assert plot.Axis(0, 10, 0, 100).ticks() == [0, 2, 4, 6, 8, 10]
+
+
+def test_hash_tags():
+    assert servers.crc16(b'123456789') == 0x31C3
+    n = stalls._names()
+    slots = {k: servers.crc16(v[1:v.index('}')].encode()) % 16384 for k, v in n.items()}
+    assert slots['probe'] == slots['big'] == slots['copy'] < 8192 <= slots['away']
+
+
+def test_workloads_have_keys_of_their_own():
+    keys = [w.key for w in workloads.SPEED]
+    assert len(keys) == len(set(keys))
+    assert set(workloads.QUICK_SPEED) | set(workloads.ROUTING) | set(workloads.QUICK_ROUTING) <= set(keys)
+    assert {n for w in workloads.SPEED for n in w.needs} <= set(keys)
+
+
+# --- running it ---
+
+def run_compare(out, *args):
+    r = subprocess.run([sys.executable, COMPARE, '--ashlar', BINARY, '--build', BUILD, '--quick', '-o', str(out),
+                        *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+    assert r.returncode == 0, r.stdout.decode()
+    with open(out / 'report.json') as f:
+        return json.load(f), (out / 'report.md').read_text()
+
+
+needs_two_cores = pytest.mark.skipif(not {0, 1} <= os.sched_getaffinity(0), reason='it pins to cores 0 and 1')
+
+
+@needs_two_cores
+def test_it_measures(tmp_path):
+    result, text = run_compare(tmp_path, 'speed', 'routing', '--only', 'get-16,set-16,zrange-16', '--keys', '1000',
+                               '--scale', '0.005', '--rounds', '2', '--shards', '1,2', '--clients', '5', '-s',
+                               'second=redis-server --port {port} --dir {dir} --save ""')
+    assert not result.get('problems') and not [s for s in result['speed'] if 'error' in s]
+    of = {(s['server'], s['workload']) for s in result['speed']}
+    assert {(n, w) for n in ('redis', 'ashlar', 'ashlar-2', 'second') for w in ('get-16', 'set-16', 'zrange-16')} <= of
+    assert all(s['cpu_us'] > 0 and s['requests'] > 0 for s in result['speed'] + result['routing'])
+    assert {s['shards'] for s in result['routing']} == {1, 2}
+    assert '## Server CPU time' in text and '## Cost of routing' in text and '![cpu](cpu.svg)' in text
+    # The same samples make the same report.
+    r = subprocess.run([sys.executable, COMPARE, '--render', str(tmp_path / 'report.json')], timeout=60)
+    assert r.returncode == 0 and (tmp_path / 'report.md').read_text() == text
+
+
+@needs_two_cores
+@pytest.mark.skipif(not os.path.exists(os.path.join(BUILD, 'bench', 'probe')), reason='probe has not been built')
+def test_it_measures_stalls(tmp_path):
+    result, text = run_compare(tmp_path, 'stalls', '--without', 'redis', '--stall-members', '2000',
+                               '--growth-to', '3200', '--expire-keys', '2000')
+    assert not result.get('problems')
+    events = [(s['kind'], s['event']) for s in result['stalls']]
+    for kind in ('set', 'zset', 'hash'):
+        for event in ('idle', 'build', 'copy', 'rename', 'del', 'expire'):
+            assert (kind, event) in events
+    assert (None, 'growth') in events and (None, 'deadline') in events
+    assert all(s['get']['max'] > 0 and s['ping']['max'] > 0 for s in result['stalls'] if s['requests'] > 1)
+    assert all(s['left'] == 0 for s in result['stalls'] if s['event'] == 'expire')
+    assert '## Stalls' in text
+
+
+def test_it_refuses_what_it_does_not_know():
+    for args in (['nothing'], ['speed', '--only', 'nothing'], ['-s', 'x=redis-server --port 1']):
+        r = subprocess.run([sys.executable, COMPARE, '--ashlar', BINARY, '--quick', *args], stdout=subprocess.DEVNULL,
+                           stderr=subprocess.PIPE, timeout=30)
+        assert r.returncode != 0 and b'Traceback' not in r.stderr
