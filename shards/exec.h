@@ -34,11 +34,12 @@ struct exec {
     uint32_t holds;          /* slots held, and one more while the whole shard is */
     bool held_all;           /* the whole shard is lent */
     struct message *asked, *asked_last; /* MESSAGE_ASK that wait until the shard is back */
+    struct message *late, *late_last;   /* READY and RELEASE that came while a script ran */
     uint32_t prefetched;     /* ops ahead whose memory is on its way */
     struct chain local;      /* own runs of the phase that just closed */
     struct chain done;       /* runs at home here that are done */
     bool returning;          /* runs for other homes are done */
-    struct run **chains;     /* scratch: chains taken in this turn */
+    struct run **chains;     /* chains taken, to be merged into waiting in this turn or the next */
     uint32_t chains_count, chains_cap;
     uint32_t mark[SLOT_COUNT];
     uint32_t open[SLOT_COUNT]; /* I4: ops of stopped transactions that concern the slot */
@@ -50,6 +51,9 @@ struct exec *exec_new(void);
 void exec_free(struct exec *x);
 /* Takes the mailbox, runs what may run, sends back what is done. True when there was anything. */
 bool exec_turn(struct shard *s);
+/* While a script keeps the shard: takes the mailbox and sorts it, sends back what was done before,
+ * runs nothing. */
+void exec_serve(struct shard *s);
 /* True when the shard has something to do that no message will announce. */
 bool exec_must_not_sleep(const struct shard *s);
 /* I4: nobody may be served with keys of this slot now. */

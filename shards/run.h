@@ -60,6 +60,10 @@ enum op_flag {
     OP_ANEW = 1 << 15,   /* home: routed anew, another op answers */
     OP_TRACK = 1 << 16,  /* what it reads is remembered for its connection (tracking.h) */
     OP_TRACK_BCAST = 1 << 17, /* … whose prefixes are known: only that it has read */
+    OP_STALLS = 1 << 18, /* home: its connection takes in nothing until it is answered (REACH_TRY) */
+    OP_AGAIN = 1 << 19,  /* outcome: reached beyond its keys, changed nothing, is to be run anew */
+    OP_LISTED = 1 << 20, /* home: waits to be sent anew */
+    OP_DROPPED = 1 << 21, /* home: … which nobody wants any more */
 };
 
 struct op {
