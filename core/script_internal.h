@@ -16,9 +16,9 @@
 #include "core/script.h"
 #include "core/serial.h"
 #include "proto/resp_parse.h"
-#include <lauxlib.h>
-#include <lua.h>
-#include <lualib.h>
+#include <lua5.1/lauxlib.h>
+#include <lua5.1/lua.h>
+#include <lua5.1/lualib.h>
 
 enum {
     STACK_GLOBALS = 1, /* the real table behind _G */
