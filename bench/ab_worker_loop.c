@@ -24,7 +24,7 @@ static bool is_timed(const struct ab_run_spec *spec)
     return spec->rate > 0 || (spec->replay && spec->replay_speed > 0);
 }
 
-/* ---- recording --------------------------------------------------------------------------------- */
+/* ---- recording ------------------------------------------------------------------------------- */
 
 void worker__record(struct ab_worker *w, const struct ab_request *r, uint64_t now_ns, uint64_t bytes,
                     enum request_result result)
@@ -77,7 +77,7 @@ static void change_epoch(struct ab_worker *w)
     }
 }
 
-/* ---- making requests --------------------------------------------------------------------------- */
+/* ---- making requests ------------------------------------------------------------------------- */
 
 /* The next sequence number; false when the count is used up. */
 static bool claim(struct ab_worker *w, uint64_t *sequence)
@@ -213,7 +213,7 @@ static void issue_replay(struct ab_worker *w, uint64_t now_ns)
     w->exhausted = true;
 }
 
-/* ---- the loop ---------------------------------------------------------------------------------- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 static int64_t time_to_wait(const struct ab_worker *w, uint64_t now_ns)
 {
@@ -308,7 +308,7 @@ static void run_turns(struct ab_worker *w)
     w->running = false;
 }
 
-/* ---- beginning and end ------------------------------------------------------------------------- */
+/* ---- beginning and end ----------------------------------------------------------------------- */
 
 static void prepare(struct ab_worker *w)
 {
