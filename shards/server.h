@@ -8,6 +8,7 @@
 
 #include "core/command.h"
 #include "core/mem.h"
+#include "shards/busy.h"
 #include "shards/config.h"
 #include "shards/order.h"
 #include "shards/pubsub.h"
@@ -20,6 +21,7 @@ enum { SHARDS_MAX = 256 };
 
 struct shard;
 struct info; /* info.h */
+struct scripts;
 struct listeners;
 
 struct server {
@@ -33,6 +35,7 @@ struct server {
     const char *io_backend_name;
     _Atomic int listen_port; /* really bound; shard 0 writes */
     struct info *info; /* rates and what else INFO remembers; set by info_create() */
+    struct scripts *scripts; /* scripts.h: atomic inside */
     struct listeners *listeners; /* shard 0's once it has started */
 
     /* starting: every shard reports, all wait for all (server_shard_started) */
@@ -49,6 +52,7 @@ struct server {
     atomic_flag config_changing; /* held by the one CONFIG SET in progress */
 
     struct order order; /* phases (order.h) */
+    struct busy busy;   /* shards kept by scripts (busy.h) */
 
     /* relaxed counters; any shard writes */
     _Alignas(64) _Atomic uint64_t next_client_id;
@@ -65,6 +69,8 @@ struct server {
     /* whether anybody may be listening to keyspace events (pubsub.h I4); owners of channels write */
     _Alignas(64) _Atomic int32_t event_topics;
     _Atomic int32_t event_filter[EVENT_FILTER_SIZE];
+
+    _Atomic bool scripts_may_all; /* DEBUG SET-DISABLE-DENY-SCRIPTS */
 
     /* CLIENT PAUSE: until when (unix ms; 0: not paused) and whether only writes wait. Written by
      * the shard that runs CLIENT PAUSE, read by all when they route. */
