@@ -453,6 +453,7 @@ static void on_received(struct io_sock *s, struct io_buf *buf, int len)
     struct ab_conn *c = conn_of(s);
     if (len > 0) {
         read_replies(c, buf->data, (size_t)len, ab_now_ns());
+        worker__record_pending(c->worker);
         io_buf_release(buf);
         return;
     }
