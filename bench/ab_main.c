@@ -6,6 +6,7 @@
  * Ends with 0; 1: wrong options, no connection, a run broken off; 2: replies were errors; 3: a
  * value was not the one of its key.
  */
+#include "bench/ab_plot.h"
 #include "bench/ab_session.h"
 #include "bench/ab_value.h"
 
@@ -60,6 +61,7 @@ static void run_phases(struct ab_session *s)
     const struct ab_options *o = s->options;
 
     do {
+        ab_session_forget(s); /* with -l only the last round is kept */
         if (o->replay) {
             struct ab_run_spec spec = ab_session_spec(s, NULL);
             ab_report_print(&s->report, ab_session_run(s, &spec, true, NULL));
@@ -103,6 +105,17 @@ static void write_files(struct ab_session *s)
     }
     if (o->csv_file && !ab_report_csv_file(&s->report, o->csv_file)) {
         fprintf(stderr, "ashlar-bench: --csv-file %s: %s\n", o->csv_file, strerror(errno));
+        s->failed = true;
+    }
+}
+
+static void draw(struct ab_session *s)
+{
+    const struct ab_options *o = s->options;
+    if (o->svg && !ab_plot_write(&s->report, o->svg, false)) {
+        s->failed = true;
+    }
+    if (o->png && !ab_plot_write(&s->report, o->png, true)) {
         s->failed = true;
     }
 }
@@ -153,6 +166,7 @@ int main(int argc, char **argv)
         }
         run_phases(&s);
         write_files(&s);
+        draw(&s);
     }
     int end = verdict(&s);
     ab_session_close(&s);

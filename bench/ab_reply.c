@@ -52,10 +52,17 @@ static bool aggregate(struct ab_reply *r, int64_t n, unsigned values_each)
     return true;
 }
 
+/* Whether the value that comes is the reply itself. The last element of an array also has a todo_
+ * of 1, but then the reply has begun. */
+static bool at_top(const struct ab_reply *r)
+{
+    return !r->begun_ && r->todo_ == 1 && r->push_left_ == 0;
+}
+
 /* A whole line without its \r\n, the type in front. False: not RESP. */
 static bool take_line(struct ab_reply *r, const char *s, size_t len)
 {
-    bool top = r->todo_ == 1 && r->push_left_ == 0;
+    bool top = at_top(r);
     int64_t n;
 
     if (len == 0) {
@@ -96,7 +103,6 @@ static bool take_line(struct ab_reply *r, const char *s, size_t len)
         }
         r->push_left_ = (uint64_t)n;
         r->todo_ += (uint64_t)n; /* and the reply is still to come */
-        r->type = n == 0 ? 0 : r->type;
         break;
     case '|':
         n = header_number(s + 1, len - 1);
@@ -180,6 +186,7 @@ enum ab_reply_result ab_reply_read(struct ab_reply *r, const char *buf, size_t l
         r->differs = false;
         r->line_len = 0;
         r->push_left_ = 0;
+        r->begun_ = false;
     }
     while (at < len) {
         if (r->body_left_ > 0) {
@@ -206,11 +213,14 @@ enum ab_reply_result ab_reply_read(struct ab_reply *r, const char *buf, size_t l
             }
             at = (size_t)(end - buf) + 1;
             n -= n > 0 && line[n - 1] == '\r' ? 1 : 0;
-            if (n > 0 && r->todo_ == 1 && r->push_left_ == 0 && line[0] != '>' && line[0] != '|') {
-                r->type = line[0];
-            }
+            char first = n > 0 ? line[0] : 0; /* take_line() may move the line */
+            bool begins = at_top(r) && first != '>' && first != '|';
             if (!take_line(r, line, n)) {
                 return AB_REPLY_BROKEN;
+            }
+            if (begins) {
+                r->type = first;
+                r->begun_ = true;
             }
         }
         if (r->todo_ == 0) {

@@ -49,6 +49,7 @@ struct ab_reply {
     uint64_t body_at_;
     uint64_t push_left_; /* values of a push in front of the reply */
     bool in_line_, top_body_;
+    bool begun_;         /* the reply's own first line has been read */
 };
 
 void ab_reply_init(struct ab_reply *r);

@@ -404,7 +404,7 @@ bool ab_report_json(const struct ab_report *rep, const char *path)
     if (rep->options->sweep) {
         fprintf(f, ",\n\"sweep\":{\"bound\":");
         json_text(f, rep->options->sweep);
-        fprintf(f, ",\"points\":[");
+        fprintf(f, ",\"bound_us\":%.3f,\"points\":[", (double)rep->options->sweep_bound_ns / 1e3);
         for (int i = 0; i < rep->point_count; i++) {
             const struct ab_sweep_point *p = &rep->points[i];
             fprintf(f, "%s\n  {\"rate\":%.1f,\"rps\":%.1f,\"p50\":%.3f,\"p99\":%.3f,\"p99.9\":%.3f,"

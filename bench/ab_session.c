@@ -63,12 +63,19 @@ bool ab_session_open(struct ab_session *s, const struct ab_options *o, char err[
     return true;
 }
 
-void ab_session_close(struct ab_session *s)
+void ab_session_forget(struct ab_session *s)
 {
     for (int i = 0; i < s->report.run_count; i++) {
         ab_result_free(&s->report.runs[i]);
     }
     free(s->report.runs);
+    s->report.runs = NULL;
+    s->report.run_count = 0;
+}
+
+void ab_session_close(struct ab_session *s)
+{
+    ab_session_forget(s);
     free(s->report.points);
     ab_control_close(&s->control);
     ab_cluster_free(s->cluster);

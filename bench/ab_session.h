@@ -29,6 +29,8 @@ struct ab_session {
 /* Connects, asks the server what it is. False: err says why. */
 bool ab_session_open(struct ab_session *s, const struct ab_options *o, char err[400]);
 void ab_session_close(struct ab_session *s);
+/* Drops the results that the report holds. */
+void ab_session_forget(struct ab_session *s);
 /* A spec of options and a phase; the caller changes what differs. */
 struct ab_run_spec ab_session_spec(struct ab_session *s, const struct ab_phase *phase);
 /* Runs it, and keeps the result in the report when keep; returns the result, which is the

@@ -157,9 +157,10 @@ static void *grow(void *base, uint32_t *cap, uint32_t wanted, size_t item)
 static uint32_t literal_keep(struct ab_template *t, const char *bytes, size_t len)
 {
     uint32_t at = t->literal_bytes;
-    t->literals = grow(t->literals, &t->literal_cap, at + (uint32_t)len, 1);
+    t->literals = grow(t->literals, &t->literal_cap, at + (uint32_t)len + AB_COPY_SLACK, 1);
     memcpy(t->literals + at, bytes, len);
     t->literal_bytes += (uint32_t)len;
+    memset(t->literals + t->literal_bytes, 0, AB_COPY_SLACK);
     return at;
 }
 
@@ -417,6 +418,7 @@ bool ab_template_compile(struct ab_template *t, const char *name, int argc, char
     t->is_get = strcasecmp(args[0], "get") == 0 && argc == 2;
     t->checks_value = space->verify && t->is_get && t->first_is_key && strcmp(args[1], "__key__") == 0;
     t->key_arg = find_key_arg(argc, args);
+    t->max_bytes += AB_COPY_SLACK;
     return true;
 }
 
@@ -427,6 +429,7 @@ void ab_template_raw(struct ab_template *t, const char *name, const char *bytes,
     t->argc = 1;
     t->inline_form = true;
     emit_literal(t, bytes, len);
+    t->max_bytes += AB_COPY_SLACK;
 }
 
 void ab_template_free(struct ab_template *t)
@@ -526,13 +529,16 @@ static struct drawn draw_part(struct encoder *e, const struct ab_part *p)
 
 static void write_digits(char *to, uint64_t v, uint32_t len)
 {
-    while (len > 0) {
-        to[--len] = (char)('0' + v % 10);
-        v /= 10;
-        if (v == 0) {
-            memset(to, '0', len);
-            return;
-        }
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233"
+                                "34353637383940414243444546474849505152535455565758596061626364656667"
+                                "6869707172737475767778798081828384858687888990919293949596979899";
+    while (len >= 2) {
+        len -= 2;
+        memcpy(to + len, pairs + v % 100 * 2, 2);
+        v /= 100;
+    }
+    if (len > 0) {
+        to[0] = (char)('0' + v % 10);
     }
 }
 
@@ -540,7 +546,7 @@ static void write_part(const struct ab_template *t, const struct ab_part *p, str
 {
     switch (p->kind) {
     case PART_LITERAL:
-        memcpy(to, t->literals + p->at, p->len);
+        ab_copy_over(to, t->literals + p->at, p->len);
         break;
     case PART_DATA:
         ab_value_write(to, d.value, d.len);
@@ -596,7 +602,7 @@ size_t ab_template_encode(const struct ab_template *t, const struct ab_space *sp
     for (uint32_t i = 0; i < t->op_count; i++) {
         const struct ab_op *op = &t->ops[i];
         if (op->kind == OP_LITERAL) {
-            memcpy(to, t->literals + op->at, op->len);
+            ab_copy_over(to, t->literals + op->at, op->len);
             to += op->len;
         } else if (op->kind == OP_FIXED) {
             const struct ab_part *p = &t->parts[op->at];

@@ -24,6 +24,7 @@
 
 #include "bench/ab_reply.h"
 #include "bench/ab_run.h"
+#include "bench/ab_schedule.h"
 #include "io/io.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -71,8 +72,7 @@ struct ab_worker {
     uint64_t claim_next, claim_end;    /* sequence numbers taken from the common count */
     bool running, warm, exhausted;
     uint64_t claim_size;
-    uint64_t due_index;                /* open loop: the next request's number, */
-    double due_after_ns;               /* its intended start, after start_ns */
+    struct ab_schedule due;            /* open loop */
     uint64_t start_ns, begin_ns, end_ns; /* copies of what is shared */
     uint64_t in_flight, last_done_ns, unfinished;
 

@@ -3,7 +3,6 @@
 #include "bench/ab_worker_internal.h"
 
 #include <assert.h>
-#include <math.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,23 +157,9 @@ void worker__client_free(struct ab_worker *w, struct ab_client *client)
     }
 }
 
-/* Due times are multiples of the interval, all threads' interleaved; or follow each other with
- * exponential gaps. */
-static void next_due(struct ab_worker *w)
-{
-    double interval_ns = 1e9 / w->spec->rate;
-    int threads = w->spec->threads;
-    if (w->spec->arrival == AB_ARRIVAL_POISSON) {
-        w->due_after_ns += -log(1.0 - ab_rng_unit(&w->rng)) * interval_ns * threads;
-    } else {
-        uint64_t number = w->due_index++ * (uint64_t)threads + (uint64_t)w->index;
-        w->due_after_ns = (double)number * interval_ns;
-    }
-}
-
 static uint64_t due_ns(const struct ab_worker *w)
 {
-    return w->start_ns + (uint64_t)w->due_after_ns;
+    return w->start_ns + (uint64_t)w->due.due_ns;
 }
 
 static void issue_due(struct ab_worker *w, uint64_t now_ns)
@@ -195,7 +180,7 @@ static void issue_due(struct ab_worker *w, uint64_t now_ns)
         if (!issue(w, client, due)) {
             return;
         }
-        next_due(w);
+        ab_schedule_next(&w->due, &w->rng);
         if (client->in_flight < (uint32_t)w->spec->pipeline) {
             room_push(w, client);
         }
@@ -218,7 +203,7 @@ static void issue_replay(struct ab_worker *w, uint64_t now_ns)
         uint64_t due = w->start_ns + (speed > 0 ? (uint64_t)((double)item->at_ns / speed) : 0);
         uint32_t room = speed > 0 ? REPLAY_IN_FLIGHT_MAX : (uint32_t)w->spec->pipeline;
         if ((speed > 0 && due > now_ns) || client->in_flight >= room) {
-            w->due_after_ns = (double)(due - w->start_ns);
+            w->due.due_ns = (double)(due - w->start_ns);
             return;
         }
         struct ab_request r = {.intended_ns = due, .kind = REQUEST, .command = item->name};
@@ -277,10 +262,11 @@ static void count_unfinished(struct ab_worker *w, uint64_t now_ns)
             }
         }
     }
-    for (; !w->exhausted && due_ns(w) < w->end_ns && due_ns(w) < now_ns; next_due(w)) {
+    while (!w->exhausted && due_ns(w) < w->end_ns && due_ns(w) < now_ns) {
         if (due_ns(w) >= w->begin_ns) {
-            record_unfinished(w, due_ns(w), 0, choose_command(w, w->due_index), now_ns);
+            record_unfinished(w, due_ns(w), 0, choose_command(w, w->due.number), now_ns);
         }
+        ab_schedule_next(&w->due, &w->rng);
     }
 }
 
@@ -292,7 +278,8 @@ static void run_turns(struct ab_worker *w)
     w->running = true;
     w->warm = w->begin_ns > w->start_ns;
     if (spec->rate > 0) {
-        next_due(w);
+        ab_schedule_begin(&w->due, spec->rate, spec->arrival == AB_ARRIVAL_POISSON, spec->threads,
+                          w->index, &w->rng);
     }
     for (int i = 0; i < w->client_count; i++) {
         worker__client_free(w, &w->clients[i]);

@@ -351,5 +351,12 @@ int main(int argc, char **argv)
         }
     }
     print_result((now_ns() - from) / 1e9, process_cpu_us() - cpu);
+    for (uint32_t i = 0; i < options.connections; i++) {
+        close(conns[i].fd);
+    }
+    close(epoll);
+    free(conns);
+    free(run.latency_us);
+    free(request.bytes);
     return 0;
 }

@@ -169,10 +169,10 @@ struct command {
     /* Whether this call reads or writes keys that it does not name; NULL: never. Where there are
      * several shards it then holds all of them, whole (CALL_WHOLE). */
     bool (*undeclared)(const struct slice *argv, uint32_t argc);
-    /* CMD_BLOCKING: whether this call may have to wait for data; NULL: all of them may. */
-    bool (*may_wait)(const struct slice *argv, uint32_t argc);
     int member;            /* argument that names a member or field of the first key's value (<0: from
                               the end), so that it can be loaded early; 0: none */
+    /* CMD_BLOCKING: whether this call may have to wait for data; NULL: all of them may. */
+    bool (*may_wait)(const struct slice *argv, uint32_t argc);
     const struct command *subcommands; /* ended by name == NULL */
 
     /* documentation, for COMMAND DOCS */

@@ -46,10 +46,10 @@ static void describe_flags(const struct conn *conn, char out[16])
         {CONN_NO_EVICT, 'e'}, {CONN_NO_TOUCH, 'T'},          {CONN_PAUSE_WAIT, 'b'},
     };
     char *p = out;
+    uint32_t flags = conn->flags | (conn_subscribed(conn) ? SUBSCRIBED : 0);
     if (blocked_waits(conn)) {
         *p++ = 'b';
     }
-    uint32_t flags = conn->flags | (conn_subscribed(conn) ? SUBSCRIBED : 0);
     for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++) {
         if (flags & letters[i].flag) {
             *p++ = letters[i].letter;

@@ -178,8 +178,9 @@ void conn_received(struct io_sock *sock, struct io_buf *buf, int len)
 void conn_make_ready(struct conn *conn)
 {
     struct shard *s = conn->shard;
-    if ((conn->flags & (CONN_READY | CONN_CLOSING)) ||
-        (conn_query_bytes(conn) == 0 && !(conn->flags & CONN_EXEC))) {
+    bool begun = conn->flags & CONN_EXEC; /* a transaction, to be finished whatever happens */
+    bool input = !(conn->flags & CONN_CLOSING) && conn_query_bytes(conn) > 0;
+    if ((conn->flags & CONN_READY) || !(begun || input)) {
         return;
     }
     conn->flags |= CONN_READY;
@@ -465,7 +466,7 @@ void conn_close(struct conn *conn, bool after_reply)
         return;
     }
     conn->flags |= CONN_CLOSING;
-    if (conn->flags & CONN_READY) {
+    if ((conn->flags & CONN_READY) && !(conn->flags & CONN_EXEC)) {
         ready_remove(conn);
     }
     if (conn->flags & CONN_FLUSH) {
@@ -497,7 +498,8 @@ void conn_closed(struct io_sock *sock)
 /* Frees a closing connection when neither the kernel nor a shard refers to it. */
 static void conn_release(struct conn *conn)
 {
-    if (!(conn->flags & CONN_SOCK_CLOSED) || conn->in_flight > 0 || !subscribe_end(conn)) {
+    if (!(conn->flags & CONN_SOCK_CLOSED) || (conn->flags & CONN_EXEC) || conn->in_flight > 0 ||
+        !subscribe_end(conn)) {
         return;
     }
     conn->shard->conns_alive--;

@@ -41,7 +41,7 @@ enum conn_flag {
     CONN_SOCK_CLOSED = 1 << 11,
     CONN_PAUSE_WAIT = 1 << 12, /* CLIENT PAUSE holds its next command */
     CONN_BARRIER_LISTED = 1 << 13,
-    CONN_TRACKING_TARGET = 1 << 20, /* others redirect their invalidations here */
+    CONN_TRACKING_TARGET = 1 << 17, /* others redirect their invalidations here */
     CONN_MULTI = 1 << 14,    /* between MULTI and the end of EXEC: conn->multi is there */
     CONN_EXEC = 1 << 15,     /* EXEC has begun and part of its transaction is not sent yet */
     CONN_RETRY = 1 << 16,    /* in the shard's list of connections with a command to route anew */

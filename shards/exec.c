@@ -78,6 +78,20 @@ static bool conflicts(const struct exec *x, const struct op *op)
     return false;
 }
 
+/* A transaction in a free run begins only when all of it can run (multi.h I2). */
+static bool transaction_conflicts(const struct exec *x, const struct op *op)
+{
+    for (; op != NULL; op = op->run_next) {
+        if (conflicts(x, op)) {
+            return true;
+        }
+        if (!(op->flags & OP_MORE)) {
+            break;
+        }
+    }
+    return false;
+}
+
 static bool run_concerns(const struct run *run, uint16_t slot)
 {
     for (const struct op *op = run->at; op != NULL; op = op->run_next) {
@@ -105,20 +119,6 @@ bool exec_slot_busy(const struct shard *s, uint16_t slot, bool in_pass)
     for (const struct run *run = x->waiting; run != NULL; run = run->next) {
         if (run_concerns(run, slot)) {
             return true;
-        }
-    }
-    return false;
-}
-
-/* A transaction in a free run begins only when all of it can run (multi.h I2). */
-static bool transaction_conflicts(const struct exec *x, const struct op *op)
-{
-    for (; op != NULL; op = op->run_next) {
-        if (conflicts(x, op)) {
-            return true;
-        }
-        if (!(op->flags & OP_MORE)) {
-            break;
         }
     }
     return false;
@@ -318,10 +318,10 @@ static void lend_run(struct shard *s, struct run *run, struct op *op)
     exec_op(s, op, &run->reply, lend->views);
     op->keys = own_keys;
     op->nkeys = own_nkeys;
+    pushes_flush(s); /* notify.h I1 */
     if (op->wait != NULL) {
         blocked_begin(op->wait->wait);
     }
-    pushes_flush(s); /* notify.h I1 */
     for (uint32_t i = 0; i < lend->nparts; i++) {
         struct lend_part *part = &lend->parts[i];
         if (part->op != op) {
@@ -453,6 +453,16 @@ static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
     prefetch_members(s->keyspace, ahead, n);
 }
 
+/* None of its commands happens here. Returns the last. */
+static struct op *transaction_skip(struct op *op)
+{
+    while (op->flags & OP_MORE) {
+        op = op->run_next;
+        op->outcome |= OP_SKIPPED;
+    }
+    return op;
+}
+
 /* Those who wait see what an op has changed at the end of its transaction, not inside of it. */
 static void serve_after(struct shard *s, struct run *run, const struct op *op)
 {
@@ -492,16 +502,6 @@ static enum run_state run_park(struct run *run)
     assert(op->run_next == NULL); /* the last of its connection */
     op->wait->parked = true;
     return RUN_PARKED;
-}
-
-/* None of its commands happens here. Returns the last. */
-static struct op *transaction_skip(struct op *op)
-{
-    while (op->flags & OP_MORE) {
-        op = op->run_next;
-        op->outcome |= OP_SKIPPED;
-    }
-    return op;
 }
 
 static enum run_state run_proceed(struct shard *s, struct run *run)
@@ -661,12 +661,12 @@ static void take(struct shard *s)
         case MESSAGE_PUSHES:
             pushes_arrived(s, (struct delivery *)m);
             break;
+        case MESSAGE_DECIDED:
+            watch_decided(m);
+            break;
         case MESSAGE_CANCEL:
             blocked_cancelled(
                 s, (struct wait_part *)((char *)m - offsetof(struct wait_part, cancel)));
-            break;
-        case MESSAGE_DECIDED:
-            watch_decided(m);
             break;
         case MESSAGE_NOTE:
             note_run(s, m);
@@ -734,7 +734,6 @@ bool exec_turn(struct shard *s)
         x->local = (struct chain){NULL, NULL};
     }
     merge_chains(x);
-    bool runs = x->waiting != NULL || blocked_ready(s);
     if (blocked_ready(s)) {
         blocked_serve(s, false);
     }
@@ -743,9 +742,7 @@ bool exec_turn(struct shard *s)
     } else {
         x->waits_for_horizon = false;
     }
-    if (runs) {
-        pushes_flush(s); /* push.h I2: before what was executed after them goes back */
-    }
+    pushes_flush(s); /* push.h I2: before what was executed after them goes back */
     if (x->returning) {
         send_returns(s);
     }

@@ -312,12 +312,17 @@ static bool send_queued(struct shard *s, struct conn *conn)
     int db = conn->db;
     uint8_t resp = conn->resp;
     bool stop = false;
-    while (m->at < m->count && !stop && !(conn->flags & CONN_CLOSING)) {
+    while (m->at < m->count && !stop) {
         const struct multi_command *q = &m->queue[m->at++];
         const struct command *cmd = q->command;
         struct slice *argv = m->args + m->args_at;
         m->args_at += q->argc;
-        if (m->check != NULL && (cmd->route == ROUTE_HOME || cmd->route == ROUTE_TRANSACTION)) {
+        if (m->check != NULL && cmd->route == ROUTE_SUBSCRIBE) {
+            m->at--; /* it takes effect when it is taken in: only what is sure to happen */
+            m->args_at -= q->argc;
+            conn->flags |= CONN_STALLED; /* until multi_decided() */
+            stop = true;
+        } else if (m->check != NULL && (cmd->route == ROUTE_HOME || cmd->route == ROUTE_TRANSACTION)) {
             defer(s, conn, cmd, argv, q->argc);
         } else {
             route_command(s, conn, cmd, argv, q->argc);
@@ -362,6 +367,10 @@ void multi_decided(struct conn *conn, struct op *check)
     conn->multi->check = NULL;
     if (skipped) {
         transaction_end(conn);
+    }
+    if (conn->barrier_ops == 0) {
+        conn->flags &= ~(uint32_t)CONN_STALLED;
+        conn_make_ready(conn);
     }
 }
 

@@ -23,8 +23,8 @@
  * command of another connection could fit between. Hence I2.
  *
  * Where a transaction holds a barrier command (INFO, CONFIG, DEBUG …), that one runs when all
- * before it is answered, and the rest is sent after it. Then the commands before it are isolated as
- * a whole, and those after it.
+ * before it is answered, and the rest is sent after it, even if the client is gone meanwhile. Then the
+ * commands before it are isolated as a whole, and those after it.
  *
  * I1  The ops of a transaction in a run follow one another: all have OP_MULTI, all but the last
  *     OP_MORE.

@@ -642,11 +642,10 @@ static uint32_t take_input(struct shard *s, struct conn *conn, bool *more)
     };
     uint32_t commands = 0;
     *more = false;
+    if ((conn->flags & (CONN_EXEC | CONN_STALLED)) == CONN_EXEC) {
+        multi_resume(s, conn); /* first the rest of the transaction (multi.h I3) */
+    }
     while (may_parse(conn)) {
-        if (conn->flags & CONN_EXEC) {
-            multi_resume(s, conn); /* first the rest of the transaction (multi.h I3) */
-            continue;
-        }
         struct slice in = conn_input(conn);
         if (in.len == 0) {
             return commands;
@@ -706,6 +705,7 @@ static uint32_t conn_session(struct shard *s, struct conn *conn)
         }
     }
     if (conn->flags & CONN_CLOSING) {
+        conn_drain(conn); /* it may have been the rest of a transaction that it waited for */
         return commands;
     }
     if (more) {
@@ -779,8 +779,8 @@ void route_phase(struct shard *s)
     bool ordered = s->server->shard_count > 1;
     r->stamp = ordered ? order_phase_open(&s->server->order, s->id) : 0;
     r->paused = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed) != 0;
-    route_retries(s);
     r->monitored = atomic_load_explicit(&s->server->monitors, memory_order_relaxed) > 0;
+    route_retries(s);
     struct conn *list = s->ready;
     s->ready = s->ready_last = NULL;
     uint32_t commands = 0;

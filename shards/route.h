@@ -48,14 +48,14 @@ struct route {
     uint32_t targets;
     struct run *last_target;
     bool groups, home_queued;
-    struct inbuf *own_text; /* arguments that do not lie in the connection's input (of inline commands,
-                               of transactions, of what may wait), else NULL */
+    struct inbuf *own_text; /* arguments that do not lie in the connection's input (inline commands,
+                               transactions, commands that wait), else NULL */
     bool in_multi; /* a transaction is being sent (multi.h) */
     struct decision *decision; /* every run that is begun begins with a part of it (watch.h) */
     void *extra;               /* of every op that is made: struct op's extra */
-    bool paused; /* CLIENT PAUSE may be in force */
     bool waits;  /* the command being routed may have to wait for data (blocked.h) */
     const struct wait *again; /* it has waited before, else NULL */
+    bool paused; /* CLIENT PAUSE may be in force */
     bool monitored; /* somebody listens to MONITOR: all runs are ordered (monitor.h) */
     struct resp_parser parser; /* for connections without a partial command */
     struct key *keys;          /* scratch */

@@ -56,10 +56,10 @@ enum op_flag {
     OP_MORE = 1 << 11,   /* … and not its last op in this run: nothing may come in between */
     OP_CHECK = 1 << 12,  /* of EXEC: decides about the transaction by the watched keys (watch.h) */
     OP_SKIPPED = 1 << 13, /* outcome: a watched key has changed, the transaction does not happen */
-    OP_TRACK = 1 << 20,  /* what it reads is remembered for its connection (tracking.h) */
-    OP_TRACK_BCAST = 1 << 21, /* … whose prefixes are known: only that it has read */
-    OP_WAITS = 1 << 22,  /* outcome: for data (blocked.h), stands in queues */
-    OP_ANEW = 1 << 23,   /* home: routed anew, another op answers */
+    OP_WAITS = 1 << 14,  /* for data (blocked.h): stands in queues (executing shard) */
+    OP_ANEW = 1 << 15,   /* home: routed anew, another op answers */
+    OP_TRACK = 1 << 16,  /* what it reads is remembered for its connection (tracking.h) */
+    OP_TRACK_BCAST = 1 << 17, /* … whose prefixes are known: only that it has read */
 };
 
 struct op {
@@ -77,7 +77,7 @@ struct op {
     uint16_t db;
     uint8_t resp;
     /* written by the executing shard; the home looks at flags above meanwhile, so these are apart */
-    uint32_t outcome;      /* OP_FAILED, OP_HELD, OP_WAITS, OP_SKIPPED */
+    uint32_t outcome;      /* OP_FAILED, OP_HELD, OP_SKIPPED, OP_WAITS */
     size_t reply_bytes;
     uint64_t ticks;        /* CPU ticks it took */
     uint64_t number;       /* home: of its connection's commands, this is the number-th answered */

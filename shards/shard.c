@@ -252,8 +252,8 @@ static void follow_pause(struct shard *s)
 /* One turn; returns whether the background has more to do. */
 static bool turn(struct shard *s, bool more)
 {
-    bool busy = more || s->ready != NULL || s->barriers != NULL || s->retries != NULL ||
-                s->monitor_lines != NULL || exec_must_not_sleep(s);
+    bool busy = more || s->ready != NULL || s->barriers != NULL || s->monitor_lines != NULL ||
+                s->retries != NULL || exec_must_not_sleep(s);
     wait_turn(s, busy);
     read_clocks(s);
     follow_pause(s);

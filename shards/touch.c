@@ -20,11 +20,9 @@ struct touched_note {
 
 void touch_key(struct shard *s, int db, const struct key *k, uint64_t client)
 {
-    (void)db;
     tracking_key(s, k, client);
-    (void)client;
-    blocked_touch(s, db, k);
     watch_touched(s, db, k);
+    blocked_touch(s, db, k);
 }
 
 void touch_ready(struct shard *s, int db, const struct key *k)
@@ -34,19 +32,17 @@ void touch_ready(struct shard *s, int db, const struct key *k)
 
 void touch_flush(struct shard *s, int db, uint64_t client)
 {
-    (void)db;
     tracking_flush(s, client);
-    (void)client;
-    blocked_touch_db(s, db);
     watch_flushing(s, db);
+    blocked_touch_db(s, db);
 }
 
 void touch_swap(struct shard *s, int a, int b, uint64_t client)
 {
     (void)client;
+    watch_swapping(s, a, b);
     blocked_touch_db(s, a);
     blocked_touch_db(s, b);
-    watch_swapping(s, a, b);
 }
 
 /* --- the owner's own changes ------------------------------------------------------------------ */

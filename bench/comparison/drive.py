@@ -103,7 +103,7 @@ def _redis_benchmark(generators, port, command, depth, requests):
 
 def _pump(generators, port, template, lines, depth, requests):
     if not generators.pump:
-        raise servers.Unsupported('bench/pump has not been built (meson setup -Dbench=true)')
+        raise servers.Unsupported('pump has not been built')
     return _from_json(_call([generators.pump, '-p', str(port), '-c', str(generators.clients), '-n', str(requests), '-P',
                              str(depth), '-r', str(generators.keys), '-l', str(lines), template]))
 

@@ -147,6 +147,7 @@ def memory(ctx, definitions):
 
 RATE_STEPS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2]
 QUICK_RATE_STEPS = [0.2, 0.5, 0.8, 1.0]
+RATE_ROUNDS_MAX = 3  # many rates, each of them seconds long
 
 
 def latency(ctx, definitions):
@@ -168,7 +169,7 @@ def latency(ctx, definitions):
         for step in steps:
             rate = max(100, round(full * step, -2))
             line = []
-            for round_ in range(ctx.options.rounds):
+            for round_ in range(min(ctx.options.rounds, RATE_ROUNDS_MAX)):
                 for s in running:
                     try:
                         point = drive.at_rate(ctx.generators, s, get.command, rate, ctx.options.rate_seconds)

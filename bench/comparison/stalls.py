@@ -212,8 +212,8 @@ def _used(client):
 
 def stalls(ctx, definitions):
     if not ctx.generators.probe:
-        ctx.progress('stalls: bench/probe has not been built (meson setup -Dbench=true)')
-        ctx.report.setdefault('problems', []).append('stalls: bench/probe has not been built')
+        ctx.progress('stalls: needs probe, which has not been built')
+        ctx.report.setdefault('problems', []).append('stalls: probe has not been built')
         return
     o = ctx.options
     everything = ['build', 'copy', 'rename', 'del', 'expire']

@@ -225,7 +225,7 @@ def test_it_measures(tmp_path):
 
 
 @needs_two_cores
-@pytest.mark.skipif(not os.path.exists(os.path.join(BUILD, 'bench', 'probe')), reason='built without -Dbench=true')
+@pytest.mark.skipif(not os.path.exists(os.path.join(BUILD, 'bench', 'probe')), reason='probe has not been built')
 def test_it_measures_stalls(tmp_path):
     result, text = run_compare(tmp_path, 'stalls', '--without', 'redis', '--stall-members', '2000',
                                '--growth-to', '3200', '--expire-keys', '2000')

@@ -367,20 +367,37 @@ def test_clients_that_vanish(storm):
         raw = Raw(storm.port)
         pair = rnd.sample(NAMES, 2)
         script = [["WATCH", *rnd.sample(NAMES, 3)], ["GET", pair[0]], ["MULTI"], ["DECRBY", pair[0], 5],
-                  rnd.choice([["PING"], ["RENAME", pair[0], pair[0]], ["CONFIG", "GET", "hz"]]),
+                  rnd.choice([["PING"], ["RENAME", pair[0], pair[0]]]),
                   ["INCRBY", pair[1], 5], ["EXEC"]] * rnd.randint(1, 3)
-        for command in script[:rnd.randint(1, len(script))]:
-            raw.send(*command)
+        try:
+            raw.send("CLIENT", "SETNAME", "victim")
+            for command in script[:rnd.randint(1, len(script))]:
+                raw.send(*command)
+        except OSError:
+            pass  # killed
+        raw.close()
+
+    def vanish_half(_raw, rnd, _number):
+        raw = Raw(storm.port)
+        try:
+            raw.line("client setname victim")
+            raw.pipeline([["MULTI"], ["INCR", "half:1"], ["CONFIG", "GET", "hz"], ["INCR", "half:2"], ["CLIENT", "LIST"],
+                          ["INCR", "half:3"]])
+            raw.send("EXEC")
+            if rnd.random() < 0.3:
+                raw.read()
+        except (EOFError, OSError, IndexError):
+            pass  # killed
         raw.close()
 
     def kill(raw, rnd, _number):
-        mine = plain(raw.line("client id"))
-        others = [dict(f.split("=", 1) for f in line.split())["id"] for line in plain(raw.line("client list")).split("\n") if line]
-        raw.call("CLIENT", "KILL", "ID", rnd.choice([i for i in others if int(i) > mine] or ["0"]))
+        clients = [dict(f.split("=", 1) for f in line.split()) for line in plain(raw.line("client list")).split("\n") if line]
+        raw.call("CLIENT", "KILL", "ID", rnd.choice([c["id"] for c in clients if c["name"] == "victim"] or ["0"]))
 
     def die(raw, rnd, number):
         victim = Raw(storm.port)
         try:
+            victim.line("client setname victim")
             for _ in range(20):
                 transfer(victim, rnd, number)
                 victim.pipeline([["WATCH", *rnd.sample(NAMES, 3)], ["MULTI"], ["EXEC"]])
@@ -388,9 +405,17 @@ def test_clients_that_vanish(storm):
             pass
         victim.close()
 
-    storm.add(read_total, 3)  # first: their numbers are small, they are not killed
+    storm.add(read_total, 3)
     storm.add(transfer, 1)
     storm.add(kill, 1)
     storm.add(vanish, 3)
     storm.add(die, 2)
+    storm.add(vanish_half, 2)
     storm.blow()
+    with Raw(storm.port) as raw:  # a transaction that has begun ends, whoever waits for it
+        for _ in range(100):
+            halves = plain(raw.line("mget half:1 half:2 half:3"))
+            if len(set(halves)) == 1:
+                break
+            time.sleep(0.02)
+        assert len(set(halves)) == 1 and int(halves[0]) > 0, halves
