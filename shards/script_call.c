@@ -81,9 +81,9 @@ static bool stray(struct script_run *x, const struct command *cmd, struct reply 
     if (!x->bounded) {
         return true;
     }
-    x->abandoned = x->may_restart && !x->wrote && !x->told;
-    refuse(x, cmd, "ERR Script reached for a key that it did not declare, after it had written; now "
-                   "that this is known it will not happen again. Declare the key, or run it anew", out);
+    x->abandoned = x->may_restart && !x->wrote; /* I2 of scripting.h */
+    refuse(x, cmd, "ERR Script reached for a key that its text does not show; now that this is known "
+                   "it will not happen again. Run it anew", out);
     return false;
 }
 
@@ -288,7 +288,6 @@ static void run_at_home(struct script_run *x, struct call *c)
 /* The row finds the channel's owner by itself when it is given no key (cmd_pubsub.c). */
 static void run_publish(struct script_run *x, struct call *c)
 {
-    x->told = true;
     c->nkeys = 0;
     c->command->run(c);
 }
@@ -337,6 +336,10 @@ void script_call(void *ctx, const struct slice *argv, uint32_t argc, struct repl
     uint32_t nkeys = cmd->route == ROUTE_KEYS ? find_keys(x, cmd, argv, argc) : 0;
     if (!within_reach(x, cmd, argv, argc, nkeys, out) ||
         (everywhere && (x->bounded || x->watched) && !stray(x, cmd, out))) {
+        return;
+    }
+    if (x->may_restart && (cmd->flags & (CMD_WRITE | CMD_PUBSUB | CMD_MAY_REPLICATE))) {
+        stray(x, cmd, out); /* while it still can be run anew: I2 */
         return;
     }
     if (cmd->flags & CMD_WRITE) {
