@@ -463,6 +463,23 @@ static bool ends_unit(const struct op *op)
     return !(op->flags & OP_MORE);
 }
 
+/* Whether memory is looked at before an op: it may need some, and has not begun. */
+static bool needs_room(const struct op *op)
+{
+    return ((op->command->flags & CMD_DENYOOM) || (op->flags & OP_MULTI)) &&
+           !(op->outcome & OP_HELD);
+}
+
+/* Keeps x->inside when a run in waiting has been tried. */
+static void mark_inside(struct exec *x, struct run *run, bool left)
+{
+    bool was = run->flags & RUN_INSIDE, is = left && (run->at->flags & (OP_MULTI | OP_CHECK));
+    if (was != is) {
+        run->flags ^= RUN_INSIDE;
+        x->inside += is ? 1 : (uint32_t)-1;
+    }
+}
+
 enum run_state { RUN_LEFT, RUN_PARKED, RUN_FINISHED };
 
 /* One command that is on this shard alone. False: it waits for data, and its run is parked. */
@@ -508,6 +525,7 @@ static enum run_state run_proceed(struct shard *s, struct run *run)
         return RUN_LEFT;
     }
     bool inside = false; /* a free run: within a transaction that has begun */
+    bool within = run->flags & RUN_INSIDE; /* any run: maybe the same */
     while (run->at != NULL) {
         struct op *op = run->at;
         if ((x->marked || x->holds > 0) && !inside &&
@@ -515,6 +533,10 @@ static enum run_state run_proceed(struct shard *s, struct run *run)
             return RUN_LEFT;
         }
         inside = (run->flags & RUN_FREE) && (op->flags & OP_MORE);
+        if (s->config->core.maxmemory > 0 && !within && needs_room(op)) {
+            evict_before(s);
+        }
+        within = !ends_unit(op);
         if (x->prefetched == 0) {
             prefetch_ahead(s, run, op);
         }
@@ -563,7 +585,9 @@ static void pass(struct shard *s)
     struct run **link = &x->waiting;
     while (*link != NULL) {
         struct run *run = *link;
-        switch (run_proceed(s, run)) {
+        enum run_state state = run_proceed(s, run);
+        mark_inside(x, run, state == RUN_LEFT);
+        switch (state) {
         case RUN_FINISHED:
             *link = run->next;
             exec_return(s, run);
@@ -731,6 +755,7 @@ bool exec_turn(struct shard *s)
     } else {
         x->waits_for_horizon = false;
     }
+    evict_publish(s);
     pushes_flush(s); /* push.h I2: before what was executed after them goes back */
     if (x->returning) {
         send_returns(s);

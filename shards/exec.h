@@ -30,6 +30,7 @@ struct exec {
     uint32_t pass;           /* number of the pass: mark[slot] == pass means marked */
     uint32_t holds;          /* slots held, and one more while the whole shard is */
     bool held_all;           /* the whole shard is lent */
+    uint32_t inside;         /* runs in waiting with RUN_INSIDE */
     struct message *asked, *asked_last; /* MESSAGE_ASK that wait until the shard is back */
     uint32_t prefetched;     /* ops ahead whose memory is on its way */
     struct chain local;      /* own runs of the phase that just closed */

@@ -90,6 +90,7 @@ enum run_flag {
     RUN_FREE = 1 << 0,   /* need not wait for the horizon */
     RUN_DIRECT = 1 << 1, /* home's own free run: replies go straight to the connection's output */
     RUN_DONE = 1 << 2,   /* home: it has come back */
+    RUN_INSIDE = 1 << 3, /* it waits, maybe within a transaction (evict.h I1; executing shard) */
 };
 
 struct run_block {

@@ -9,6 +9,7 @@
 #include "core/command.h"
 #include "core/mem.h"
 #include "shards/config.h"
+#include "shards/evict.h"
 #include "shards/order.h"
 #include "shards/pubsub.h"
 #include <pthread.h>
@@ -65,6 +66,8 @@ struct server {
     /* whether anybody may be listening to keyspace events (pubsub.h I4); owners of channels write */
     _Alignas(64) _Atomic int32_t event_topics;
     _Atomic int32_t event_filter[EVENT_FILTER_SIZE];
+
+    struct evict_server evict; /* evict.h */
 
     /* CLIENT PAUSE: until when (unix ms; 0: not paused) and whether only writes wait. Written by
      * the shard that runs CLIENT PAUSE, read by all when they route. */

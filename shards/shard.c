@@ -172,6 +172,7 @@ static bool background(struct shard *s, bool idle)
     if (keyspace_free_pending(s->keyspace)) {
         more = !keyspace_free_slice(s->keyspace, clock_mono_ns() + BACKGROUND_SLICE_NS);
     }
+    more |= evict_slice(s);
     more |= expire(s);
     more |= compact(s, idle);
     return more;
@@ -257,6 +258,7 @@ static bool turn(struct shard *s, bool more)
     wait_turn(s, busy);
     read_clocks(s);
     follow_pause(s);
+    evict_look(s);
     counter_add(&s->stats.turns, 1);
     route_phase(s);
     bool worked = exec_turn(s);
