@@ -82,8 +82,7 @@ static void change_part(struct shard *shard, void *ctx)
     const struct change *change = ctx;
     shard->config = change->fresh;
     shard->keyspace->settings = &change->fresh->core;
-    evict_look(shard);
-    evict_publish(shard);
+    evict_configured(shard);
 }
 
 static void retire(const struct config *old)

@@ -3,6 +3,7 @@
 
 #include "shards/exec.h"
 #include "shards/latency.h"
+#include "shards/push.h"
 #include "shards/tracking.h"
 #include <assert.h>
 
@@ -12,6 +13,8 @@ enum {
     TENACITY_LINEAR_MAX = 10, /* up to here a step is … */
     TENACITY_STEP_NS = 50000, /* … that long; beyond, TENACITY_GROWTH times the one before */
     TENACITY_NO_LIMIT = 100,
+    MARGIN_SHARE = 256,       /* of maxmemory, at most: what is evicted at once by several shards */
+    MARGIN_BYTES_MAX = 32768, /* … and of each shard */
 };
 #define TENACITY_GROWTH 1.15
 
@@ -32,6 +35,26 @@ static int64_t excess(const struct shard *s)
 {
     int64_t max = s->config->core.maxmemory;
     return max > 0 ? s->evict.others_bytes + own_bytes(s) - max : 0;
+}
+
+static int64_t margin(const struct shard *s)
+{
+    unsigned shards = s->server->shard_count;
+    int64_t bytes = s->config->core.maxmemory / MARGIN_SHARE, most = (int64_t)shards * MARGIN_BYTES_MAX;
+    return shards == 1 ? 0 : bytes < most ? bytes : most;
+}
+
+/* Whether the shards have to evict: the limit is exceeded, or was, and the margin is not there. */
+static bool lowering(struct shard *s)
+{
+    struct evict_server *e = &s->server->evict;
+    int64_t bytes = excess(s);
+    bool was = atomic_load_explicit(&e->lowering, memory_order_relaxed);
+    bool is = bytes > 0 || (was && bytes + margin(s) > 0);
+    if (is != was) {
+        atomic_store_explicit(&e->lowering, is, memory_order_relaxed);
+    }
+    return is;
 }
 
 void evict_publish(struct shard *s)
@@ -239,17 +262,18 @@ static int64_t make_room(struct shard *s, int64_t bytes, uint64_t deadline_ns)
     return freed;
 }
 
-/* The shard's share of what is too much. True when it got on. */
-static bool evict_share(struct shard *s, uint64_t limit_ns)
+/* The shard's share of what is too much; enough: and whatever is above the limit beyond that. True
+ * when it got on. */
+static bool evict_share(struct shard *s, uint64_t limit_ns, bool enough)
 {
-    int64_t bytes = excess(s);
-    if (bytes <= 0 || s->exec->held_all || paused(s) ||
-        s->config->core.maxmemory_policy == POLICY_NOEVICTION) {
+    if (s->exec->held_all || paused(s) || s->config->core.maxmemory_policy == POLICY_NOEVICTION) {
         return false;
     }
+    int64_t above = excess(s), bytes = share_of(s, above + margin(s));
+    bytes = enough && bytes < above ? above : bytes;
     uint64_t start_ns = clock_mono_ns();
     uint64_t evicted = s->keyspace->stats.evicted;
-    int64_t freed = make_room(s, share_of(s, bytes), start_ns + limit_ns);
+    int64_t freed = make_room(s, bytes, start_ns + limit_ns);
     latency_add(s, "eviction-cycle", (uint32_t)((clock_mono_ns() - start_ns) / 1000000));
     if (s->keyspace->stats.evicted != evicted) {
         if (atomic_load_explicit(&s->server->evict.futile, memory_order_relaxed)) {
@@ -260,7 +284,7 @@ static bool evict_share(struct shard *s, uint64_t limit_ns)
         }
     }
     evict_publish(s);
-    if (s->server->shard_count > 1 && excess(s) > 0) {
+    if (s->server->shard_count > 1 && above > 0) {
         ask_others(s);
     }
     return freed > 0;
@@ -271,9 +295,20 @@ void evict_before(struct shard *s)
     if (__builtin_expect(excess(s) <= 0, 1)) {
         return;
     }
-    evict_share(s, time_limit_ns(s));
+    lowering(s);
+    evict_share(s, time_limit_ns(s), true);
     if (excess(s) > 0 && !paused(s) && evictable_keys(s) == 0 && !anybody_frees(s)) {
         atomic_store_explicit(&s->server->evict.futile, true, memory_order_relaxed); /* I3 */
+    }
+}
+
+void evict_configured(struct shard *s)
+{
+    evict_look(s);
+    evict_publish(s);
+    if (s->config->core.maxmemory > 0 && lowering(s)) {
+        evict_share(s, time_limit_ns(s), false);
+        pushes_flush(s);
     }
 }
 
@@ -284,12 +319,11 @@ bool evict_slice(struct shard *s)
         return false;
     }
     bool more = false;
-    if (excess(s) > 0) {
+    if (lowering(s)) {
         uint64_t limit_ns = time_limit_ns(s);
-        more = evict_share(s, limit_ns < SLICE_NS ? limit_ns : SLICE_NS);
+        more = evict_share(s, limit_ns < SLICE_NS ? limit_ns : SLICE_NS, false);
     }
     evict_publish(s);
-    bool exceeded = excess(s) > 0;
-    note_excess(s, exceeded);
-    return more && exceeded;
+    note_excess(s, excess(s) > 0);
+    return more && lowering(s);
 }

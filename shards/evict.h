@@ -8,8 +8,10 @@
  *   any        background     ─► evict_slice():  its share of what is too much ─┘ who may sleep
  *
  * A shard's share is that of the keys which the policy may take: so each evicts at the rate at which
- * it holds keys, wherever writes go. What the others have not done yet remains part of what is too
- * much, so a shard that writes on evicts more and more of its own.
+ * it holds keys, wherever writes go. Once above the limit, all of them together go on until memory is
+ * a margin below it (evict_server.lowering): within the margin a write need not wait for the others.
+ * Where that does not do, the shard that writes evicts of its own whatever is too much. A single
+ * shard has no margin.
  *
  * An eviction is no command: it happens between two commands on its shard, and has a place there in
  * the one order like an expiry.
@@ -46,6 +48,7 @@ struct evict {
 /* The server's; any shard writes. */
 struct evict_server {
     _Atomic bool futile;                /* I3 */
+    _Atomic bool lowering;              /* the limit was exceeded, and the margin is not there yet */
     _Atomic uint64_t exceeded_since_ns; /* more than the limit is used since; 0: it is not */
     _Atomic uint64_t exceeded_ns;       /* for how long it was, before that */
 };
@@ -58,6 +61,8 @@ void evict_publish(struct shard *s);
 bool evict_refuses(const struct shard *s);
 /* Executing shard, between commands: makes room before one that may need memory. */
 void evict_before(struct shard *s);
+/* The configuration has changed: what a lower limit asks for begins at once. */
+void evict_configured(struct shard *s);
 /* Background. True when there is more to do at once. */
 bool evict_slice(struct shard *s);
 /* INFO: how long memory was above the limit, in all and this time; ms. Any thread. */
