@@ -5,7 +5,7 @@
 #include "shards/latency.h"
 #include "shards/push.h"
 #include "shards/tracking.h"
-#include <assert.h>
+#include <sched.h>
 
 enum {
     SLICE_NS = 250000,        /* in the background, at most */
@@ -13,6 +13,8 @@ enum {
     TENACITY_LINEAR_MAX = 10, /* up to here a step is … */
     TENACITY_STEP_NS = 50000, /* … that long; beyond, TENACITY_GROWTH times the one before */
     TENACITY_NO_LIMIT = 100,
+    REST_NS = 1000000,        /* after its share, a shard evicts only what it has grown by since */
+    TOLD_TURNS = 2,           /* until messages have left, so that they do not cause evictions */
     MARGIN_SHARE = 256,       /* of maxmemory, at most: what is evicted at once by several shards */
     MARGIN_BYTES_MAX = 32768, /* … and of each shard */
 };
@@ -262,16 +264,25 @@ static int64_t make_room(struct shard *s, int64_t bytes, uint64_t deadline_ns)
     return freed;
 }
 
-/* The shard's share of what is too much; enough: and whatever is above the limit beyond that. True
- * when it got on. */
-static bool evict_share(struct shard *s, uint64_t limit_ns, bool enough)
+/* The shard's share of what is too much. writes: or all that is above the limit, if that is little:
+ * much of it (the input of a pipeline, say) would take all keys of the shards that happen to be
+ * written to. True when it got on. */
+static bool evict_share(struct shard *s, uint64_t limit_ns, bool writes)
 {
     if (s->exec->held_all || paused(s) || s->config->core.maxmemory_policy == POLICY_NOEVICTION) {
         return false;
     }
-    int64_t above = excess(s), bytes = share_of(s, above + margin(s));
-    bytes = enough && bytes < above ? above : bytes;
     uint64_t start_ns = clock_mono_ns();
+    int64_t above = excess(s), bytes = share_of(s, above + margin(s));
+    if (start_ns < s->evict.rest_until_ns) { /* the others have not had time for their shares */
+        bytes = writes ? own_bytes(s) - s->evict.floor_bytes : 0;
+    } else {
+        bytes = writes && bytes < above && above <= margin(s) ? above : bytes;
+        s->evict.rest_until_ns = s->server->shard_count > 1 ? start_ns + REST_NS : 0;
+    }
+    if (bytes <= 0) {
+        return false;
+    }
     uint64_t evicted = s->keyspace->stats.evicted;
     int64_t freed = make_room(s, bytes, start_ns + limit_ns);
     latency_add(s, "eviction-cycle", (uint32_t)((clock_mono_ns() - start_ns) / 1000000));
@@ -281,8 +292,11 @@ static bool evict_share(struct shard *s, uint64_t limit_ns, bool enough)
         }
         if (s->interests > 0) {
             tracking_turn(s);
+            s->evict.told_turn = counter_get(&s->stats.turns);
         }
     }
+    s->evict.floor_bytes = own_bytes(s);
+    s->evict.rest_until_ns = freed > 0 ? s->evict.rest_until_ns : 0;
     evict_publish(s);
     if (s->server->shard_count > 1 && above > 0) {
         ask_others(s);
@@ -319,7 +333,12 @@ bool evict_slice(struct shard *s)
         return false;
     }
     bool more = false;
-    if (lowering(s)) {
+    bool told = s->evict.told_turn > 0 &&
+                counter_get(&s->stats.turns) - s->evict.told_turn <= TOLD_TURNS;
+    if (told || clock_mono_ns() < s->evict.rest_until_ns) {
+        more = true;
+        sched_yield();
+    } else if (lowering(s)) {
         uint64_t limit_ns = time_limit_ns(s);
         more = evict_share(s, limit_ns < SLICE_NS ? limit_ns : SLICE_NS, false);
     }

@@ -10,8 +10,8 @@
  * A shard's share is that of the keys which the policy may take: so each evicts at the rate at which
  * it holds keys, wherever writes go. Once above the limit, all of them together go on until memory is
  * a margin below it (evict_server.lowering): within the margin a write need not wait for the others.
- * Where that does not do, the shard that writes evicts of its own whatever is too much. A single
- * shard has no margin.
+ * Where that does not do, the shard that writes evicts of its own what is too much, up to the margin.
+ * A single shard has no margin.
  *
  * An eviction is no command: it happens between two commands on its shard, and has a place there in
  * the one order like an expiry.
@@ -39,6 +39,9 @@ struct shard;
 /* A shard's. */
 struct evict {
     int64_t others_bytes;           /* counted by other threads, when the turn began */
+    int64_t floor_bytes;            /* own count after the last eviction */
+    uint64_t rest_until_ns;         /* its share is done: the others may do theirs until then */
+    uint64_t told_turn;             /* the last turn in which evictions were told to clients */
     /* its own thread writes, others read relaxed */
     _Atomic int64_t evictable_keys; /* keyspace_evictable(), some moments ago */
     _Atomic bool freeing;           /* values are being freed in slices */
