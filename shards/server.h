@@ -68,6 +68,7 @@ struct server {
     _Atomic int32_t event_filter[EVENT_FILTER_SIZE];
 
     struct evict_server evict; /* evict.h */
+    _Atomic bool cron_paused;  /* DEBUG PAUSE-CRON */
 
     /* CLIENT PAUSE: until when (unix ms; 0: not paused) and whether only writes wait. Written by
      * the shard that runs CLIENT PAUSE, read by all when they route. */

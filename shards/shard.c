@@ -107,6 +107,10 @@ static void end_pause(struct shard *s)
 static void cron(struct timer *t, uint64_t now_ns)
 {
     struct shard *s = (struct shard *)((char *)t - offsetof(struct shard, cron));
+    if (atomic_load_explicit(&s->server->cron_paused, memory_order_relaxed)) {
+        timers_set(&s->timers, t, now_ns + CRON_NS);
+        return;
+    }
     s->cron_runs++;
     publish_counters(s);
     end_pause(s);
