@@ -1,7 +1,7 @@
 # packages.sh - installs Debian packages that are missing. Sourced by configs/run and tests/run.
 # shellcheck shell=sh
 
-build_packages="gcc libc6-dev meson ninja-build pkg-config liburing-dev libmimalloc-dev libck-dev liblzf-dev"
+build_packages="gcc libc6-dev meson ninja-build pkg-config liburing-dev libmimalloc-dev libck-dev liblzf-dev liblua5.1-0-dev"
 
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then

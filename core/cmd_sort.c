@@ -469,8 +469,9 @@ static void store_result(struct sort *s, size_t from, size_t to)
 
 static void sort_entry(struct sort *s, const struct entry *e)
 {
-    if (s->unsorted && e && e->type == TYPE_SET && s->store) {
-        /* What is stored must not depend on the order in a table. */
+    if (s->unsorted && e && e->type == TYPE_SET &&
+        (s->store || (s->c->flags & CALL_IN_SCRIPT))) {
+        /* What is stored, or decides what a script does, must not depend on the order in a table. */
         s->unsorted = false;
         s->alpha = true;
         s->by = NULL;

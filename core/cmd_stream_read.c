@@ -54,6 +54,11 @@ int stream__xread_keys(const struct slice *argv, uint32_t argc, uint32_t *positi
 static bool parse_block(struct call *c, uint32_t i, struct read_options *o)
 {
     int64_t timeout_ms;
+    if (c->flags & CALL_IN_SCRIPT) {
+        reply_errorf(c->out, "ERR %.*s command is not allowed with BLOCK option from scripts",
+                     (int)c->argv[0].len, c->argv[0].ptr);
+        return false;
+    }
     if (!call_arg_int_or(c, i, &timeout_ms, "ERR timeout is not an integer or out of range")) {
         return false;
     }

@@ -151,6 +151,13 @@ struct command_change {
 
 enum { COMMAND_KEY_SPECS_MAX = 4 };
 
+/* How far a call reaches beyond the keys that it names. */
+enum command_reach {
+    REACH_NAMED, /* not at all */
+    REACH_TRY,   /* not at all, to all appearances: if it does after all, it is run anew as REACH_ALL */
+    REACH_ALL,   /* anywhere */
+};
+
 typedef void command_run(struct call *c);
 /* Positions of the keys in argv for rows whose key_spec find is UNKNOWN (SORT, MIGRATE …). Writes
  * at most max positions and returns their number, or -1 for a syntax error. */
@@ -169,6 +176,11 @@ struct command {
     /* Whether this call reads or writes keys that it does not name; NULL: never. Where there are
      * several shards it then holds all of them, whole (CALL_WHOLE). */
     bool (*undeclared)(const struct slice *argv, uint32_t argc);
+    /* At home, before the call is routed: what it needs beyond argv (*extra, which becomes
+     * call->extra; it was NULL) and how far it reaches, in place of undeclared. release() gives
+     * *extra back, at home. */
+    enum command_reach (*prepare)(const struct slice *argv, uint32_t argc, void **extra);
+    void (*release)(void *extra);
     int member;            /* argument that names a member or field of the first key's value (<0: from
                               the end), so that it can be loaded early; 0: none */
     /* CMD_BLOCKING: whether this call may have to wait for data; NULL: all of them may. */
@@ -195,6 +207,7 @@ enum call_flag {
     CALL_IN_MULTI = 1 << 3,
     CALL_DENY_BLOCKING = 1 << 4,
     CALL_WHOLE = 1 << 5,    /* all keys of all shards are in reach, named or not */
+    CALL_IN_SCRIPT = 1 << 6, /* redis.call; CALL_DENY_BLOCKING is set, too */
     CALL_SERVING = 1 << 8,  /* a command that waits is run again, for the key that may have data */
 };
 

@@ -398,19 +398,29 @@ void serial_value(struct bytes *out, const struct entry *e, const struct setting
     savers[e->type](out, e, settings);
 }
 
+/* Version and checksum of what was appended from start on. */
+static void write_footer(struct bytes *out, size_t start, uint16_t version)
+{
+    const uint16_t wire_version = htole16(version);
+    bytes_append(out, &wire_version, sizeof wire_version);
+    const uint64_t crc = htole64(crc64_update(0, out->data + start, out->len - start));
+    bytes_append(out, &crc, sizeof crc);
+}
+
 void serial_dump(struct bytes *out, const struct entry *e, const struct settings *settings)
 {
     const size_t start = out->len;
     serial_value(out, e, settings);
     const uint8_t type = (uint8_t)out->data[start];
-    const uint16_t version =
-        htole16(type >= RDB_HASH_METADATA ? DUMP_VERSION_7_4 : DUMP_VERSION);
-    bytes_append(out, &version, sizeof version);
-    const uint64_t crc = htole64(crc64_update(0, out->data + start, out->len - start));
-    bytes_append(out, &crc, sizeof crc);
+    write_footer(out, start, type >= RDB_HASH_METADATA ? DUMP_VERSION_7_4 : DUMP_VERSION);
 }
 
-static bool footer_is_good(struct slice payload, int *version)
+void serial__write_footer(struct bytes *out, size_t start)
+{
+    write_footer(out, start, DUMP_VERSION);
+}
+
+bool serial__footer_is_good(struct slice payload, int *version)
 {
     if (payload.len < DUMP_FOOTER_BYTES) {
         return false;
@@ -429,7 +439,7 @@ enum serial_error serial_load_dump(struct slice payload, const struct settings *
                                    struct serial_loaded *out)
 {
     struct serial_reader r = {.settings = settings};
-    if (!footer_is_good(payload, &r.version)) {
+    if (!serial__footer_is_good(payload, &r.version)) {
         return SERIAL_BAD_FOOTER;
     }
     r.at = (const uint8_t *)payload.ptr;

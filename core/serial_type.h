@@ -81,7 +81,11 @@ void serial__write_len(struct bytes *out, uint64_t len);
 void serial__write_int(struct bytes *out, int64_t v); /* as a string, in the shortest form */
 void serial__write_string(struct bytes *out, struct slice s, const struct settings *settings);
 
+/* The footer of DUMP for what was appended from start on: version 10, CRC-64. */
+void serial__write_footer(struct bytes *out, size_t start);
+
 /* --- reading --- */
+bool serial__footer_is_good(struct slice payload, int *version);
 /* n bytes in place, NULL when there are not that many. */
 const uint8_t *serial__read_bytes(struct serial_reader *r, uint64_t n);
 /* A length; false too when a special form stands in its place. */

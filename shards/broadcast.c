@@ -53,6 +53,15 @@ void note_run(struct shard *s, struct message *message)
     mem_free(note);
 }
 
+/* An ASK comes from broadcast(). */
+bool note_serves_busy(const struct message *message)
+{
+    const struct note *note =
+        (const struct note *)((const char *)message - offsetof(struct note, message));
+    const struct broadcast *b = note->ctx;
+    return b->op->command->flags & CMD_ALLOW_BUSY;
+}
+
 void broadcast_note(struct shard *from, broadcast_part *part, void *ctx)
 {
     for (unsigned i = 0; i < from->server->shard_count; i++) {

@@ -27,7 +27,7 @@ static void run_ping(struct call *c)
         return;
     }
     /* RESP2 clients in pub/sub mode read everything as messages. */
-    if (c->out->resp == 2 && conn_class(call_conn(c)) == CLIENT_PUBSUB) {
+    if (c->out->resp == 2 && call_conn(c) != NULL && conn_class(call_conn(c)) == CLIENT_PUBSUB) {
         reply_array(c->out, 2);
         reply_bulk_str(c->out, "pong");
         reply_bulk(c->out, c->argc > 1 ? c->argv[1].ptr : "", c->argc > 1 ? c->argv[1].len : 0);

@@ -499,6 +499,15 @@ static bool edit_active_expire(struct call *c, struct config *copy)
     return true;
 }
 
+static void cmd_debug_deny_scripts(struct call *c)
+{
+    if (args_fit(c, 3, 3)) {
+        atomic_store_explicit(&call_conn(c)->shard->server->scripts_may_all,
+                              slice_is(c->argv[2], "1"), memory_order_relaxed);
+        reply_ok(c->out);
+    }
+}
+
 static void cmd_debug_set_active_expire(struct call *c)
 {
     if (args_fit(c, 3, 3)) {
@@ -576,6 +585,8 @@ static void cmd_debug_help(struct call *c)
         "    Crash by writing where that is forbidden.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Turn the expiry of keys in the background off or on.",
+        "SET-DISABLE-DENY-SCRIPTS <0|1>",
+        "    Let scripts call what they may not call otherwise, or not.",
         "SLEEP <seconds>",
         "    Stop all shards for that long.",
         "STRINGMATCH-LEN <pattern> <string>",
@@ -634,6 +645,8 @@ const struct command debug_subcommands[] = {
         DEBUG_ROW("set-active-expire", cmd_debug_set_active_expire, -2, ROUTE_BARRIER,
                   "Turns expiry in the background off or on."),
     },
+    {DEBUG_ROW("set-disable-deny-scripts", cmd_debug_deny_scripts, -2, ROUTE_BARRIER,
+               "Lets scripts call all commands, or not.")},
     {
         DEBUG_ROW("sleep", cmd_debug_sleep, 3, ROUTE_ALL, "Stops all shards for a while."),
         .apart = APART_OK,

@@ -12,6 +12,7 @@
 #include "shards/cmd_server.h"
 #include "shards/info.h"
 #include "shards/latency.h"
+#include "shards/scripting.h"
 #include "shards/version.h"
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -153,13 +154,23 @@ static void bytes_field(struct report *r, const char *name, int64_t bytes)
 
 static void memory_scripts(struct report *r)
 {
+    struct scripts_count n = scripts_count(r->server->scripts);
+    uint64_t eval = 0, functions = 0; /* the machines of all shards */
+    scripting_memory(r->server, &eval, &functions);
+    char human[TEXT_HUMAN_BYTES];
+    text_human_bytes(human, eval);
     text_printf(&r->text,
-                "used_memory_lua:0\r\nused_memory_vm_eval:0\r\nused_memory_lua_human:0B\r\n"
-                "used_memory_scripts_eval:0\r\nnumber_of_cached_scripts:0\r\n"
-                "number_of_functions:0\r\nnumber_of_libraries:0\r\n"
-                "used_memory_vm_functions:0\r\nused_memory_vm_total:0\r\n"
-                "used_memory_vm_total_human:0B\r\nused_memory_functions:0\r\n"
-                "used_memory_scripts:0\r\nused_memory_scripts_human:0B\r\n");
+                "used_memory_lua:%llu\r\nused_memory_vm_eval:%llu\r\nused_memory_lua_human:%s\r\n"
+                "used_memory_scripts_eval:%llu\r\nnumber_of_cached_scripts:%llu\r\n"
+                "number_of_functions:%llu\r\nnumber_of_libraries:%llu\r\n"
+                "used_memory_vm_functions:%llu\r\n",
+                (unsigned long long)eval, (unsigned long long)eval, human,
+                (unsigned long long)n.script_bytes, (unsigned long long)n.scripts,
+                (unsigned long long)n.functions, (unsigned long long)n.libraries,
+                (unsigned long long)functions);
+    bytes_field(r, "used_memory_vm_total", (int64_t)(eval + functions));
+    text_printf(&r->text, "used_memory_functions:%llu\r\n", (unsigned long long)n.function_bytes);
+    bytes_field(r, "used_memory_scripts", (int64_t)(n.script_bytes + n.function_bytes));
 }
 
 /* The allocator does not say how much it holds and uses: as Redis does with such allocators, what

@@ -6,6 +6,7 @@
 #include "core/slab.h"
 #include "shards/cmd_server.h"
 #include "shards/info.h"
+#include "shards/scripts.h"
 #include <stdio.h>
 #ifdef ASHLAR_MIMALLOC
 #include <mimalloc.h>
@@ -65,8 +66,9 @@ static void stats_done(struct call *c, void *ctx)
     field_int(out, "clients.normal", m.clients);
     field_int(out, "cluster.links", 0);
     field_int(out, "aof.buffer", 0);
-    field_int(out, "lua.caches", 0);
-    field_int(out, "functions.caches", 0);
+    struct scripts_count scripts = scripts_count(call_home(c)->server->scripts);
+    field_int(out, "lua.caches", (int64_t)scripts.script_bytes);
+    field_int(out, "functions.caches", (int64_t)scripts.function_bytes);
     size_t databases = stats_databases(out, g);
     field_int(out, "overhead.total", m.overhead);
     field_int(out, "keys.count", m.keys);

@@ -73,6 +73,11 @@ static void cmd_shutdown(struct call *c)
                             "BLOCKING client");
         return;
     }
+    const char *busy = o.nosave ? NULL : busy_error(&call_home(c)->server->busy, -1);
+    if (busy != NULL) {
+        reply_error(c->out, busy);
+        return;
+    }
     log_warning("User requested shutdown...");
     if (o.save) {
         log_warning("SHUTDOWN SAVE: this server cannot save to disk yet, so nothing was saved");

@@ -39,6 +39,7 @@ static const struct command *const arrays[] = {
     list_commands,
     hash_commands,
     zset_commands,
+    eval_commands,    script_commands,  function_commands,
     pubsub_commands,
     multi_commands,
 };

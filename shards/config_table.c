@@ -337,7 +337,8 @@ const struct config_row config__rows[] = {
     BOOL("latency-tracking", NULL, 0, "yes", AT(latency_tracking)),
     SPECIAL("latency-tracking-info-percentiles", NULL, CONFIG_MULTI_ARG | CONFIG_ACTS,
          config__latency_percentiles, "50 99 99.9"),
-    INT("busy-reply-threshold", "lua-time-limit", 0, 0, LONG_MAX, "5000"),
+    INT("busy-reply-threshold", "lua-time-limit", 0, 0, LONG_MAX, "5000",
+         AT(busy_reply_threshold_ms)),
     BOOL("lua-enable-deprecated-api", NULL, CONFIG_IMMUTABLE | CONFIG_HIDDEN, "no"),
 
     /* --- RDB --- */

@@ -167,35 +167,11 @@ static uint64_t time_limit_ns(const struct shard *s)
     return (uint64_t)limit_ns;
 }
 
-static bool run_has_slot(const struct run *run, uint16_t slot)
-{
-    for (const struct op *op = run->at; op != NULL; op = op->run_next) {
-        for (uint32_t i = 0; i < op->nkeys; i++) {
-            if (op->keys[i].slot == slot) {
-                return true;
-            }
-        }
-        if (op->flags & OP_WHOLE) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* I1 */
 static bool slot_evictable(void *shard, uint16_t slot)
 {
     struct shard *s = shard;
-    if (!exec_may_touch(s, slot)) {
-        return false;
-    }
-    for (const struct run *run = s->exec->inside > 0 ? s->exec->waiting : NULL; run != NULL;
-         run = run->next) {
-        if ((run->flags & RUN_INSIDE) && run_has_slot(run, slot)) {
-            return false;
-        }
-    }
-    return true;
+    return exec_may_touch(s, slot) && !exec_in_transaction(s->exec, slot);
 }
 
 static void asked_arrived(struct shard *s, void *ctx)
@@ -269,7 +245,8 @@ static int64_t make_room(struct shard *s, int64_t bytes, uint64_t deadline_ns)
  * written to. True when it got on. */
 static bool evict_share(struct shard *s, uint64_t limit_ns, bool writes)
 {
-    if (s->exec->held_all || paused(s) || s->config->core.maxmemory_policy == POLICY_NOEVICTION) {
+    if (s->executing != NULL || s->exec->held_all || paused(s) ||
+        s->config->core.maxmemory_policy == POLICY_NOEVICTION) {
         return false;
     }
     uint64_t start_ns = clock_mono_ns();

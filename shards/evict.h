@@ -16,9 +16,9 @@
  * An eviction is no command: it happens between two commands on its shard, and has a place there in
  * the one order like an expiry.
  *
- * I1  Nothing is evicted from slots that are lent, nor from those of a transaction of which some
- *     command here has run, or may have been decided on, and some has not: they are
- *     one in the order. (RUN_INSIDE marks such runs, and some harmless ones.)
+ * I1  Nothing is evicted while a command runs (a script may let its shard serve others), from
+ *     slots that are lent, nor from those of a transaction that has stopped
+ *     in the middle (exec.h I4).
  * I2  What is being freed in slices counts as used, but will not be: nothing is refused because of
  *     it, and nothing is evicted by a shard that still frees.
  * I3  server->evict.futile: everything that can be evicted was, and it was not enough. Set when a

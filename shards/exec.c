@@ -1,6 +1,7 @@
 /* exec.c - one pass over what has arrived and what waits (see exec.h). */
 #include "shards/exec.h"
 #include "shards/blocked.h"
+#include "shards/busy.h"
 #include "shards/latency.h"
 #include "shards/monitor.h"
 #include "shards/push.h"
@@ -25,7 +26,7 @@ bool exec_must_not_sleep(const struct shard *s)
 {
     const struct exec *x = s->exec;
     return x->waits_for_horizon || x->done.first != NULL || x->local.first != NULL ||
-           x->returning || blocked_ready(s);
+           x->returning || blocked_ready(s) || x->chains_count > 0 || x->late != NULL;
 }
 
 bool exec_may_touch(void *shard, uint16_t slot)
@@ -50,7 +51,8 @@ static void chain_append(struct chain *chain, struct run *run)
 static void mark_waiting(struct exec *x, const struct run *run)
 {
     x->marked = true;
-    for (const struct op *op = run->at; op != NULL; op = op->run_next) {
+    const struct op *from = run->unit != NULL ? run->unit : run->at; /* I4 */
+    for (const struct op *op = from; op != NULL; op = op->run_next) {
         if (op->flags & OP_WHOLE) {
             x->marked_all = true;
         }
@@ -121,6 +123,38 @@ bool exec_slot_busy(const struct shard *s, uint16_t slot, bool in_pass)
         }
     }
     return false;
+}
+
+/* A transaction stops in the middle, or goes on (I4): by is 1 or -1. */
+static void unit_count(struct exec *x, const struct run *run, uint32_t by)
+{
+    for (const struct op *op = run->unit;; op = op->run_next) {
+        if (op->flags & OP_WHOLE) {
+            x->open_all += by;
+        }
+        for (uint32_t i = 0; i < op->nkeys; i++) {
+            x->open[op->keys[i].slot] += by;
+        }
+        if (!(op->flags & OP_MORE)) {
+            return;
+        }
+    }
+}
+
+static void unit_stop(struct exec *x, struct run *run)
+{
+    if (run->unit != NULL) {
+        unit_count(x, run, 1);
+        run->unit_open = true;
+    }
+}
+
+static void unit_go_on(struct exec *x, struct run *run)
+{
+    if (run->unit_open) {
+        unit_count(x, run, UINT32_MAX);
+        run->unit_open = false;
+    }
 }
 
 /* --- running -------------------------------------------------------------------------------- */
@@ -281,7 +315,8 @@ static void lend_hold(struct shard *s, struct op *op)
     struct lend_part *part = lend_part_of(lend, op);
     slots_hold(s->exec, op);
     op->outcome |= OP_HELD;
-    if ((op->flags & OP_TRACK) && (op->command->flags & CMD_READONLY)) {
+    if ((op->flags & OP_TRACK) &&
+        ((op->command->flags & CMD_READONLY) || op->command->prepare != NULL)) {
         const struct op *head = op->group->head;
         tracking_remember(s, op, head->keys, head->nkeys);
     }
@@ -363,6 +398,10 @@ static void lend_released(struct shard *s, struct lend_part *part)
     op->outcome &= ~(uint32_t)OP_HELD;
     if (op->wait == NULL || !blocked_tried(s, op->wait)) {
         op->run->at = op->run_next;
+        if (!(op->flags & OP_MORE)) {
+            unit_go_on(s->exec, op->run);
+            op->run->unit = NULL;
+        }
     }
 }
 
@@ -466,18 +505,8 @@ static bool ends_unit(const struct op *op)
 /* Whether memory is looked at before an op: it may need some, and has not begun. */
 static bool needs_room(const struct op *op)
 {
-    return ((op->command->flags & CMD_DENYOOM) || (op->flags & OP_MULTI)) &&
+    return (!(op->command->flags & CMD_READONLY) || (op->flags & OP_MULTI)) &&
            !(op->outcome & OP_HELD);
-}
-
-/* Keeps x->inside when a run in waiting has been tried. */
-static void mark_inside(struct exec *x, struct run *run, bool left)
-{
-    bool was = run->flags & RUN_INSIDE, is = left && (run->at->flags & (OP_MULTI | OP_CHECK));
-    if (was != is) {
-        run->flags ^= RUN_INSIDE;
-        x->inside += is ? 1 : (uint32_t)-1;
-    }
 }
 
 enum run_state { RUN_LEFT, RUN_PARKED, RUN_FINISHED };
@@ -510,7 +539,7 @@ static enum run_state run_park(struct run *run)
     return RUN_PARKED;
 }
 
-static enum run_state run_proceed(struct shard *s, struct run *run)
+static enum run_state run_ops(struct shard *s, struct run *run)
 {
     struct exec *x = s->exec;
     if (run->at != NULL && (run->at->outcome & OP_WAITS)) {
@@ -525,7 +554,6 @@ static enum run_state run_proceed(struct shard *s, struct run *run)
         return RUN_LEFT;
     }
     bool inside = false; /* a free run: within a transaction that has begun */
-    bool within = run->flags & RUN_INSIDE; /* any run: maybe the same */
     while (run->at != NULL) {
         struct op *op = run->at;
         if ((x->marked || x->holds > 0) && !inside &&
@@ -533,10 +561,12 @@ static enum run_state run_proceed(struct shard *s, struct run *run)
             return RUN_LEFT;
         }
         inside = (run->flags & RUN_FREE) && (op->flags & OP_MORE);
-        if (s->config->core.maxmemory > 0 && !within && needs_room(op)) {
+        if (s->config->core.maxmemory > 0 && run->unit == NULL && needs_room(op)) {
             evict_before(s);
         }
-        within = !ends_unit(op);
+        if (run->unit == NULL && (op->flags & OP_MORE)) {
+            run->unit = op;
+        }
         if (x->prefetched == 0) {
             prefetch_ahead(s, run, op);
         }
@@ -557,11 +587,24 @@ static enum run_state run_proceed(struct shard *s, struct run *run)
             return run_park(run);
         }
         run->at = op->run_next;
-        if (blocked_ready(s) && ends_unit(op)) {
-            blocked_serve(s, true);
+        if (ends_unit(op)) {
+            run->unit = NULL;
+            if (blocked_ready(s)) {
+                blocked_serve(s, true);
+            }
         }
     }
     return RUN_FINISHED;
+}
+
+static enum run_state run_proceed(struct shard *s, struct run *run)
+{
+    unit_go_on(s->exec, run);
+    enum run_state state = run_ops(s, run);
+    if (state == RUN_LEFT) {
+        unit_stop(s->exec, run);
+    }
+    return state;
 }
 
 void exec_return(struct shard *s, struct run *run)
@@ -585,9 +628,7 @@ static void pass(struct shard *s)
     struct run **link = &x->waiting;
     while (*link != NULL) {
         struct run *run = *link;
-        enum run_state state = run_proceed(s, run);
-        mark_inside(x, run, state == RUN_LEFT);
-        switch (state) {
+        switch (run_proceed(s, run)) {
         case RUN_FINISHED:
             *link = run->next;
             exec_return(s, run);
@@ -626,16 +667,27 @@ static void chains_add(struct exec *x, struct run *first)
     x->chains[i] = first;
 }
 
-/* Broadcasts look at the keyspace: they wait while all of it is lent. */
-static void asked_append(struct exec *x, struct message *m)
+static void messages_append(struct message **first, struct message **last, struct message *m)
 {
     m->link.next = NULL;
-    if (x->asked != NULL) {
-        x->asked_last->link.next = &m->link;
+    if (*first != NULL) {
+        (*last)->link.next = &m->link;
     } else {
-        x->asked = m;
+        *first = m;
     }
-    x->asked_last = m;
+    *last = m;
+}
+
+/* Broadcasts look at the keyspace: they wait while all of it is lent. Those of commands that are
+ * allowed while a script is busy do not. */
+static void asked_append(struct shard *s, struct message *m)
+{
+    struct exec *x = s->exec;
+    if (note_serves_busy(m)) {
+        note_run(s, m);
+    } else {
+        messages_append(&x->asked, &x->asked_last, m);
+    }
 }
 
 static void run_asked(struct shard *s)
@@ -645,6 +697,27 @@ static void run_asked(struct shard *s)
         struct message *m = x->asked;
         x->asked = message_next(m);
         note_run(s, m);
+    }
+}
+
+/* A message about lending. */
+static void lend_message(struct shard *s, struct message *m)
+{
+    if (m->kind == MESSAGE_READY) {
+        ((struct lend *)((char *)m - offsetof(struct lend, ready)))->may_go = true;
+    } else {
+        lend_released(s, (struct lend_part *)((char *)m - offsetof(struct lend_part, release)));
+    }
+}
+
+/* What has come while a script ran. */
+static void take_late(struct shard *s)
+{
+    struct exec *x = s->exec;
+    while (x->late != NULL) {
+        struct message *m = x->late;
+        x->late = message_next(m);
+        lend_message(s, m);
     }
 }
 
@@ -666,10 +739,12 @@ static void take(struct shard *s)
             }
             break;
         case MESSAGE_READY:
-            ((struct lend *)((char *)m - offsetof(struct lend, ready)))->may_go = true;
-            break;
         case MESSAGE_RELEASE:
-            lend_released(s, (struct lend_part *)((char *)m - offsetof(struct lend_part, release)));
+            if (s->serving) { /* keyspace and waiting runs are in use */
+                messages_append(&x->late, &x->late_last, m);
+            } else {
+                lend_message(s, m);
+            }
             break;
         case MESSAGE_PUSHES:
             pushes_arrived(s, (struct delivery *)m);
@@ -685,7 +760,7 @@ static void take(struct shard *s)
             note_run(s, m);
             break;
         case MESSAGE_ASK:
-            asked_append(x, m);
+            asked_append(s, m);
             break;
         }
         m = next;
@@ -725,11 +800,94 @@ static void send_returns(struct shard *s)
     s->exec->returning = false;
 }
 
+/* --- while a script keeps the shard ----------------------------------------------------------- */
+
+/* Whether nothing of a run has happened yet and none of it needs another shard. */
+static bool run_is_plain(const struct run *run)
+{
+    for (const struct op *op = run->first; op != NULL; op = op->run_next) {
+        if ((op->flags & (OP_PART | OP_HEAD | OP_WHOLE | OP_BARRIER | OP_MULTI |
+                          OP_CHECK)) ||
+            op->command->route != ROUTE_KEYS || op->wait != NULL) {
+            return false;
+        }
+    }
+    return run->at == run->first;
+}
+
+static void run_refuse(struct shard *s, struct run *run, const char *error)
+{
+    struct reply *out = run->flags & RUN_DIRECT ? &run->conn->out : &run->reply;
+    for (struct op *op = run->first; op != NULL; op = op->run_next) {
+        size_t before = out->total_bytes;
+        out->resp = op->resp;
+        out->muted = op->flags & OP_MUTED;
+        reply_error(out, error);
+        out->muted = false;
+        op->reply_bytes = out->total_bytes - before;
+        op->outcome |= OP_FAILED;
+        stats_error(s, out->error_code);
+    }
+    run->at = NULL;
+    exec_return(s, run);
+}
+
+static void refuse_list(struct shard *s, struct run **link, const char *error)
+{
+    while (*link != NULL) {
+        struct run *run = *link;
+        if (run_is_plain(run)) {
+            *link = run->next;
+            run_refuse(s, run, error);
+        } else {
+            link = &run->next;
+        }
+    }
+}
+
+/* What came before the shard was known to be busy gets the same answer as what comes now. It has had
+ * no effect, so its place in the order does not matter. behind: the run that the script is in; NULL:
+ * the shard is lent to it. */
+static void refuse_waiting(struct shard *s, struct run *behind)
+{
+    struct exec *x = s->exec;
+    const char *error = busy_error(&s->server->busy, (int)s->id);
+    if (error == NULL) {
+        return;
+    }
+    refuse_list(s, behind != NULL ? &behind->next : &x->waiting, error);
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < x->chains_count; i++) {
+        refuse_list(s, &x->chains[i], error);
+        if (x->chains[i] != NULL) {
+            x->chains[left++] = x->chains[i];
+        }
+    }
+    x->chains_count = left;
+}
+
+/* The pass that the script runs in goes on afterwards: its list and horizon stay as they are. */
+void exec_serve(struct shard *s)
+{
+    struct exec *x = s->exec;
+    take(s);
+    if (x->local.first != NULL) {
+        chains_add(x, x->local.first);
+        x->local = (struct chain){NULL, NULL};
+    }
+    refuse_waiting(s, s->executing->run);
+    pushes_flush(s); /* push.h I2 */
+    if (x->returning) {
+        send_returns(s);
+    }
+}
+
 bool exec_turn(struct shard *s)
 {
     struct exec *x = s->exec;
     if (x->waiting == NULL && x->local.first == NULL && s->monitor_lines == NULL &&
-        mailbox_empty(&s->mailbox) && !x->returning && !blocked_ready(s)) {
+        mailbox_empty(&s->mailbox) && !x->returning && !blocked_ready(s) && x->chains_count == 0 &&
+        x->late == NULL) {
         return false;
     }
     if (s->server->shard_count == 1) {
@@ -737,6 +895,7 @@ bool exec_turn(struct shard *s)
     } else {
         x->horizon = order_horizon(&s->server->order, x->horizon, &x->now);
     }
+    take_late(s);
     take(s); /* after the phases were read */
     run_asked(s);
     if (s->monitor_lines != NULL) {
@@ -747,6 +906,9 @@ bool exec_turn(struct shard *s)
         x->local = (struct chain){NULL, NULL};
     }
     merge_chains(x);
+    if (x->held_all && busy_any(&s->server->busy)) {
+        refuse_waiting(s, NULL);
+    }
     if (blocked_ready(s)) {
         blocked_serve(s, false);
     }

@@ -12,6 +12,9 @@
  * I2  During a pass, marks cover exactly the slots of the runs left waiting so far: all of them
  *     are older than the run in hand.
  * I3  A run newer than T (the clock read before the take) is not touched.
+ * I4  What a transaction that has stopped in the middle has done here is not seen before it ends:
+ *     its slots, those of the commands done included, stay marked, and open[] keeps clients that
+ *     are blocked on them from being served.
  *
  * Owner: the shard's thread.
  */
@@ -30,15 +33,17 @@ struct exec {
     uint32_t pass;           /* number of the pass: mark[slot] == pass means marked */
     uint32_t holds;          /* slots held, and one more while the whole shard is */
     bool held_all;           /* the whole shard is lent */
-    uint32_t inside;         /* runs in waiting with RUN_INSIDE */
     struct message *asked, *asked_last; /* MESSAGE_ASK that wait until the shard is back */
+    struct message *late, *late_last;   /* READY and RELEASE that came while a script ran */
     uint32_t prefetched;     /* ops ahead whose memory is on its way */
     struct chain local;      /* own runs of the phase that just closed */
     struct chain done;       /* runs at home here that are done */
     bool returning;          /* runs for other homes are done */
-    struct run **chains;     /* scratch: chains taken in this turn */
+    struct run **chains;     /* chains taken, to be merged into waiting in this turn or the next */
     uint32_t chains_count, chains_cap;
     uint32_t mark[SLOT_COUNT];
+    uint32_t open[SLOT_COUNT]; /* I4: ops of stopped transactions that concern the slot */
+    uint32_t open_all;         /* … that concern the whole shard */
     uint16_t held[SLOT_COUNT]; /* how many ops hold the slot: 0 or 1 */
 };
 
@@ -46,8 +51,16 @@ struct exec *exec_new(void);
 void exec_free(struct exec *x);
 /* Takes the mailbox, runs what may run, sends back what is done. True when there was anything. */
 bool exec_turn(struct shard *s);
+/* While a script keeps the shard: takes the mailbox and sorts it, sends back what was done before,
+ * runs nothing. */
+void exec_serve(struct shard *s);
 /* True when the shard has something to do that no message will announce. */
 bool exec_must_not_sleep(const struct shard *s);
+/* I4: nobody may be served with keys of this slot now. */
+static inline bool exec_in_transaction(const struct exec *x, uint16_t slot)
+{
+    return x->open[slot] > 0 || x->open_all > 0;
+}
 /* For the keyspace's background work: the slot is here and nobody has borrowed it. */
 bool exec_may_touch(void *shard, uint16_t slot);
 /* Runs one command on this thread: the call of op is built, timed and counted. */

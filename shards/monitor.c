@@ -159,7 +159,8 @@ static void send_line(struct shard *shard, uint64_t stamp, struct text line)
 
 static bool shown(const struct command *cmd)
 {
-    return !(cmd->flags & (CMD_SKIP_MONITOR | CMD_ADMIN));
+    /* scripts have the flag because they show themselves in Redis, before what they call */
+    return !(cmd->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)) || cmd->prepare != NULL;
 }
 
 void monitor_feed(struct shard *shard, struct conn *conn, uint64_t stamp, int db,

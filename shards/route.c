@@ -2,6 +2,7 @@
 #include "shards/route.h"
 #include "shards/blocked.h"
 #include "shards/broadcast.h"
+#include "shards/busy.h"
 #include "shards/cmd_server.h"
 #include "shards/commands.h"
 #include "shards/exec.h"
@@ -10,6 +11,7 @@
 #include "shards/log.h"
 #include "shards/monitor.h"
 #include "shards/multi.h"
+#include "shards/scripting.h"
 #include "shards/slowlog.h"
 #include "shards/subscribe.h"
 #include "shards/tracking.h"
@@ -42,9 +44,15 @@ void route_free(struct route *r)
 
 static struct run *run_start(struct shard *s, struct conn *conn, unsigned shard)
 {
-    struct run *run = run_new(&s->run_pool, s->id, shard, s->route->stamp, conn, conn->resp);
-    run->io_buf = s->route->own_text == NULL ? conn->in_buf : NULL;
-    run->inbuf = s->route->own_text == NULL ? conn->in_own : s->route->own_text;
+    struct route *r = s->route;
+    struct run *run = run_new(&s->run_pool, s->id, shard, r->stamp, conn, conn->resp);
+    if (r->input_of != NULL) {
+        run->io_buf = r->input_of->io_buf;
+        run->inbuf = r->input_of->inbuf;
+    } else {
+        run->io_buf = r->own_text == NULL ? conn->in_buf : NULL;
+        run->inbuf = r->own_text == NULL ? conn->in_own : r->own_text;
+    }
     if (run->io_buf != NULL) {
         io_buf_hold(run->io_buf);
     } else if (run->inbuf != NULL) {
@@ -142,7 +150,11 @@ void route_conn_append(struct conn *conn, struct op *op)
 static struct reply *home_reply(struct shard *s, struct conn *conn, const struct command *cmd)
 {
     struct reply *out = &conn->out;
-    if (conn->in_flight > 0) {
+    struct op *last = conn->last_op;
+    if (last != NULL && (last->flags & (OP_DONE | OP_BARRIER)) == OP_DONE) {
+        out = &last->run->reply; /* an answer of home's own is the last: this one goes with it */
+        s->route->home_queued = true;
+    } else if (conn->in_flight > 0) {
         struct run *run = run_start(s, conn, s->id);
         run->flags |= RUN_DONE;
         struct op *op = route_op_new(s, run, conn, cmd, NULL, 0);
@@ -163,7 +175,7 @@ static void home_reply_end(struct conn *conn, struct reply *out, size_t before)
     if (out == &conn->out) {
         conn_output_ready(conn);
     } else {
-        conn->last_op->reply_bytes = out->total_bytes - before;
+        conn->last_op->reply_bytes += out->total_bytes - before;
     }
 }
 
@@ -295,6 +307,18 @@ static void send_to_shard(struct shard *s, struct conn *conn, unsigned shard,
     conn_append(conn, op);
 }
 
+/* What prepare() found goes along with the command that was just sent. */
+static void attach(struct conn *conn, void *extra, uint32_t flags)
+{
+    struct op *op = conn->last_op;
+    op->extra = extra;
+    op->flags |= flags;
+    for (uint32_t i = 0; (op->flags & OP_HEAD) && i < op->group->nparts; i++) {
+        op->group->parts[i]->extra = extra;
+        op->group->parts[i]->flags |= flags;
+    }
+}
+
 void route_by_keys(struct shard *s, struct conn *conn, const struct command *cmd,
                    const struct slice *argv, uint32_t argc, uint32_t count)
 {
@@ -313,12 +337,32 @@ static void send_by_keys(struct shard *s, struct conn *conn, const struct comman
                          const struct slice *argv, uint32_t argc)
 {
     int n = route_find_keys(s, cmd, argv, argc);
-    n = n < 0 ? 0 : n; /* a bad number of keys: the command, run without any, says what is wrong */
-    if (cmd->undeclared != NULL && s->server->shard_count > 1 && cmd->undeclared(argv, argc)) {
-        group_lend_all(s, conn, cmd, argv, argc, s->route->keys, (uint32_t)n);
-        return;
+    const struct key *keys = s->route->keys;
+    uint32_t nkeys = n > 0 ? (uint32_t)n : 0; /* a bad number of keys: the command, run without any,
+                                                 says what is wrong with it */
+    enum command_reach reach = REACH_NAMED;
+    void *extra = NULL;
+    if (cmd->prepare != NULL) {
+        reach = cmd->prepare(argv, argc, &extra);
+    } else if (cmd->undeclared != NULL && cmd->undeclared(argv, argc)) {
+        reach = REACH_ALL;
     }
-    route_by_keys(s, conn, cmd, argv, argc, (uint32_t)n);
+    if (s->server->shard_count == 1) {
+        reach = REACH_NAMED; /* all is in reach */
+    } else if (reach == REACH_TRY && s->route->in_multi) {
+        reach = REACH_ALL; /* one command of a transaction cannot be run anew */
+    }
+    if (reach == REACH_ALL) {
+        group_lend_all(s, conn, cmd, argv, argc, keys, nkeys);
+    } else {
+        route_by_keys(s, conn, cmd, argv, argc, nkeys);
+    }
+    if (extra != NULL) {
+        attach(conn, extra, reach == REACH_TRY ? OP_STALLS : 0);
+        if (reach == REACH_TRY) {
+            conn->flags |= CONN_STALLED;
+        }
+    }
 }
 
 static void send_by_channels(struct shard *s, struct conn *conn, const struct command *cmd,
@@ -350,14 +394,31 @@ static void send_by_cursor(struct shard *s, struct conn *conn, const struct comm
 
 /* --- checks ---------------------------------------------------------------------------------- */
 
-static bool paused(struct shard *s, const struct conn *conn, const struct command *cmd)
+/* A script that says that it does not write need not wait for the end of CLIENT PAUSE WRITE. */
+static bool may_write(const struct conn *conn, const struct command *cmd, const struct slice *argv,
+                      uint32_t argc)
+{
+    uint32_t flags = multi_flags(conn, cmd);
+    if (cmd->prepare != NULL && !(conn->flags & CONN_MULTI)) {
+        void *extra = NULL;
+        cmd->prepare(argv, argc, &extra);
+        if (extra != NULL) {
+            flags = scripting_command_flags(cmd, extra);
+            cmd->release(extra);
+        }
+    }
+    return flags & (CMD_WRITE | CMD_MAY_REPLICATE);
+}
+
+static bool paused(struct shard *s, const struct conn *conn, const struct command *cmd,
+                   const struct slice *argv, uint32_t argc)
 {
     int64_t until = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed);
     if (until == 0 || s->now_ms >= until) {
         return false;
     }
     return !atomic_load_explicit(&s->server->pause_writes_only, memory_order_relaxed) ||
-           (multi_flags(conn, cmd) & (CMD_WRITE | CMD_MAY_REPLICATE));
+           may_write(conn, cmd, argv, argc);
 }
 
 static const char *refusal_of_subscriber(struct route *r, const struct command *cmd)
@@ -393,6 +454,51 @@ static const char *refuse(struct shard *s, const struct conn *conn, const struct
         return "OOM command not allowed when used memory > 'maxmemory'.";
     }
     return NULL;
+}
+
+static bool reaches_out(const struct command *cmd, const struct slice *argv, uint32_t argc)
+{
+    if (cmd->prepare == NULL) {
+        return cmd->undeclared != NULL && cmd->undeclared(argv, argc);
+    }
+    void *extra = NULL;
+    enum command_reach reach = cmd->prepare(argv, argc, &extra);
+    if (extra != NULL) {
+        cmd->release(extra);
+    }
+    return reach != REACH_NAMED;
+}
+
+/* The same for what needs a shard that a script keeps for long (busy.h). */
+static const char *refuse_busy(struct shard *s, const struct command *cmd,
+                               const struct slice *argv, uint32_t argc)
+{
+    const struct busy *busy = &s->server->busy;
+    switch (cmd->route) {
+    case ROUTE_HOME:
+        return busy_error(busy, (int)s->id);
+    case ROUTE_KEYS:
+        break;
+    case ROUTE_ALL:
+    case ROUTE_CURSOR:
+    case ROUTE_BARRIER: /* most ask all shards */
+    case ROUTE_CHANNELS:
+    case ROUTE_SUBSCRIBE:
+    case ROUTE_TRANSACTION:
+        return busy_error(busy, -1);
+    }
+    if (reaches_out(cmd, argv, argc)) {
+        return busy_error(busy, -1);
+    }
+    int n = route_find_keys(s, cmd, argv, argc);
+    if (n <= 0) {
+        return busy_error(busy, (int)s->id);
+    }
+    const char *error = NULL;
+    for (int i = 0; i < n && error == NULL; i++) {
+        error = busy_error(busy, s->route->keys[i].shard);
+    }
+    return error;
 }
 
 /* CLIENT REPLY SKIP concerns the command after it. */
@@ -568,7 +674,7 @@ static bool dispatch(struct shard *s, struct conn *conn, struct slice *argv, uin
         reply_mode_step(conn);
         return true;
     }
-    if (s->route->paused && paused(s, conn, cmd)) {
+    if (s->route->paused && paused(s, conn, cmd, argv, argc)) {
         conn_pause(conn);
         return false;
     }
@@ -577,6 +683,9 @@ static bool dispatch(struct shard *s, struct conn *conn, struct slice *argv, uin
     }
     conn->last_command = cmd;
     const char *refusal = refuse(s, conn, cmd);
+    if (s->route->busy && refusal == NULL && !(cmd->flags & CMD_ALLOW_BUSY)) {
+        refusal = refuse_busy(s, cmd, argv, argc);
+    }
     uint8_t mode = conn->reply_mode;
     if (refusal != NULL) {
         char text[MULTI_REFUSAL_BYTES];
@@ -729,12 +838,77 @@ static void push_outbox(struct shard *s)
             continue;
         }
         if (i == s->id) {
+            assert(s->exec->local.first == NULL);
             s->exec->local = *out;
         } else {
             out->first->message.kind = MESSAGE_RUNS;
             shard_send(s, server->shards[i], &out->first->message);
         }
         *out = (struct chain){NULL, NULL};
+    }
+}
+
+static void run_undrain(struct shard *s, struct run *run)
+{
+    assert(run->undrained > 0);
+    if (--run->undrained > 0) {
+        return;
+    }
+    if (run->io_buf != NULL) {
+        io_buf_release(run->io_buf);
+    }
+    if (run->inbuf != NULL) {
+        inbuf_release(run->inbuf);
+    }
+    run_free(&s->run_pool, run);
+}
+
+/* Lets go of the runs that an op or a group kept. */
+static void undrain_op(struct shard *s, struct op *op)
+{
+    struct run *run = op->run;
+    if (op->flags & OP_HEAD) {
+        uint32_t nparts = op->group->nparts; /* the group lies in the head's run, which goes last */
+        struct op **parts = op->group->parts;
+        for (uint32_t i = 0; i < nparts; i++) {
+            run_undrain(s, parts[i]->run);
+        }
+    }
+    run_undrain(s, run);
+}
+
+/* A command that strayed is sent again, with all shards held (run.h, OP_AGAIN). Its connection has
+ * taken in nothing since: it is the only one in flight. */
+static void send_again(struct shard *s, struct conn *conn)
+{
+    struct route *r = s->route;
+    struct op *op = conn->first_op;
+    assert(op != NULL && op == conn->last_op && (op->flags & OP_STALLS));
+    op->flags &= ~(uint32_t)OP_LISTED;
+    if (conn->flags & CONN_CLOSING) {
+        op->flags |= OP_DROPPED;
+        conn_drain(conn);
+        return;
+    }
+    r->session++;
+    r->input_of = op->run;
+    conn->first_op = conn->last_op = NULL;
+    conn->in_flight--;
+    group_lend_all(s, conn, op->command, op->argv, op->argc, op->keys, op->nkeys);
+    conn->last_op->flags |= op->flags & OP_MUTED;
+    attach(conn, op->extra, OP_STALLS);
+    r->input_of = NULL;
+    undrain_op(s, op);
+}
+
+static void send_all_again(struct shard *s)
+{
+    struct conn *conn = s->again;
+    s->again = NULL;
+    while (conn != NULL) {
+        struct conn *next = conn->barrier_next;
+        send_again(s, conn);
+        conn = next;
     }
 }
 
@@ -772,7 +946,7 @@ static void route_retries(struct shard *s)
 
 void route_phase(struct shard *s)
 {
-    if (s->ready == NULL && s->retries == NULL) {
+    if (s->ready == NULL && s->again == NULL && s->retries == NULL) {
         return;
     }
     struct route *r = s->route;
@@ -780,6 +954,10 @@ void route_phase(struct shard *s)
     r->stamp = ordered ? order_phase_open(&s->server->order, s->id) : 0;
     r->paused = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed) != 0;
     r->monitored = atomic_load_explicit(&s->server->monitors, memory_order_relaxed) > 0;
+    r->busy = busy_any(&s->server->busy);
+    if (s->again != NULL) {
+        send_all_again(s);
+    }
     route_retries(s);
     struct conn *list = s->ready;
     s->ready = s->ready_last = NULL;
@@ -811,12 +989,18 @@ void route_phase(struct shard *s)
 
 void route_barriers(struct shard *s)
 {
+    struct conn *later = NULL;
     while (s->barriers != NULL) {
         struct conn *conn = s->barriers;
         s->barriers = conn->barrier_next;
-        conn->flags &= ~(uint32_t)CONN_BARRIER_LISTED;
         struct op *op = conn->first_op;
         assert(op != NULL && (op->flags & OP_BARRIER));
+        if (s->serving && !(op->command->flags & CMD_ALLOW_BUSY)) {
+            conn->barrier_next = later; /* a script keeps the shard */
+            later = conn;
+            continue;
+        }
+        conn->flags &= ~(uint32_t)CONN_BARRIER_LISTED;
         op->flags |= OP_STARTED;
         if (conn->flags & CONN_CLOSING) {
             op->flags |= OP_DONE;
@@ -825,6 +1009,7 @@ void route_barriers(struct shard *s)
         }
         broadcast_run(s, conn, op);
     }
+    s->barriers = later;
 }
 
 /* Counts, times and remembers a command that is answered. */
@@ -834,6 +1019,9 @@ static void account(struct conn *conn, const struct op *op)
     if (op->command == NULL || op->argv == NULL || (op->flags & OP_ANEW)) {
         return; /* counted where it ran, or will be */
     }
+    if (op->extra != NULL && op->command->release != NULL) {
+        op->command->release(op->extra);
+    }
     if (op->outcome & OP_SKIPPED) {
         return; /* it did not happen */
     }
@@ -841,19 +1029,32 @@ static void account(struct conn *conn, const struct op *op)
     note_slow(s, conn, op->command, op->argv, op->argc, op->ticks);
 }
 
-static void run_undrain(struct shard *s, struct run *run)
+/* The op, or the part of the group, that a command ran as a whole. */
+static const struct op *runner_of(const struct op *op)
 {
-    assert(run->undrained > 0);
-    if (--run->undrained > 0) {
-        return;
+    if (!(op->flags & OP_HEAD)) {
+        return op;
     }
-    if (run->io_buf != NULL) {
-        io_buf_release(run->io_buf);
+    return op->group->lend != NULL ? op->group->lend->runner_op : NULL;
+}
+
+/* A command that its connection waits for, and nothing else. True when it is to be sent again: then
+ * it is not done yet. */
+static bool stalling_done(struct conn *conn, struct op *op)
+{
+    const struct op *runner = runner_of(op);
+    if (runner != NULL && (runner->outcome & OP_AGAIN) &&
+        !((conn->flags & CONN_CLOSING) || (op->flags & OP_DROPPED))) {
+        if (!(op->flags & OP_LISTED)) {
+            op->flags |= OP_LISTED;
+            conn->barrier_next = conn->shard->again;
+            conn->shard->again = conn;
+        }
+        return true;
     }
-    if (run->inbuf != NULL) {
-        inbuf_release(run->inbuf);
-    }
-    run_free(&s->run_pool, run);
+    conn->flags &= ~(uint32_t)CONN_STALLED;
+    conn_make_ready(conn);
+    return false;
 }
 
 /* False when the command goes on: it is to be routed anew. Else its connection does. */
@@ -907,19 +1108,15 @@ static void finish_group(struct conn *conn, struct op *head)
         finish_wait(conn, head);
     }
     account(conn, head);
-    uint32_t nparts = group->nparts; /* the group lies in the head's run, which goes last */
-    struct op **parts = group->parts;
-    for (uint32_t i = 0; i < nparts; i++) {
-        run_undrain(s, parts[i]->run);
-    }
-    run_undrain(s, head->run);
+    undrain_op(s, head);
 }
 
 bool route_finish(struct conn *conn, struct op *op)
 {
     struct shard *s = conn->shard;
     if (op->flags & OP_HEAD) {
-        if (op->group->missing > 0 || (op->wait != NULL && !wait_is_over(conn, op))) {
+        if (op->group->missing > 0 || ((op->flags & OP_STALLS) && stalling_done(conn, op)) ||
+            (op->wait != NULL && !wait_is_over(conn, op))) {
             return false;
         }
         finish_group(conn, op);
@@ -938,7 +1135,9 @@ bool route_finish(struct conn *conn, struct op *op)
             conn->flags &= ~(uint32_t)CONN_STALLED;
             conn_make_ready(conn);
         }
-    } else if (!(op->run->flags & RUN_DONE) || (op->wait != NULL && !wait_is_over(conn, op))) {
+    } else if (!(op->run->flags & RUN_DONE) ||
+               ((op->flags & OP_STALLS) && stalling_done(conn, op)) ||
+               (op->wait != NULL && !wait_is_over(conn, op))) {
         return false;
     }
     struct run *run = op->run;

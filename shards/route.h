@@ -56,6 +56,8 @@ struct route {
     bool waits;  /* the command being routed may have to wait for data (blocked.h) */
     const struct wait *again; /* it has waited before, else NULL */
     bool paused; /* CLIENT PAUSE may be in force */
+    bool busy;   /* a script keeps a shard for long (busy.h) */
+    const struct run *input_of; /* whose input the runs hold that are made now; NULL: the connection's */
     bool monitored; /* somebody listens to MONITOR: all runs are ordered (monitor.h) */
     struct resp_parser parser; /* for connections without a partial command */
     struct key *keys;          /* scratch */

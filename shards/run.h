@@ -60,6 +60,10 @@ enum op_flag {
     OP_ANEW = 1 << 15,   /* home: routed anew, another op answers */
     OP_TRACK = 1 << 16,  /* what it reads is remembered for its connection (tracking.h) */
     OP_TRACK_BCAST = 1 << 17, /* … whose prefixes are known: only that it has read */
+    OP_STALLS = 1 << 18, /* home: its connection takes in nothing until it is answered (REACH_TRY) */
+    OP_AGAIN = 1 << 19,  /* outcome: reached beyond its keys, changed nothing, is to be run anew */
+    OP_LISTED = 1 << 20, /* home: waits to be sent anew */
+    OP_DROPPED = 1 << 21, /* home: … which nobody wants any more */
 };
 
 struct op {
@@ -90,7 +94,6 @@ enum run_flag {
     RUN_FREE = 1 << 0,   /* need not wait for the horizon */
     RUN_DIRECT = 1 << 1, /* home's own free run: replies go straight to the connection's output */
     RUN_DONE = 1 << 2,   /* home: it has come back */
-    RUN_INSIDE = 1 << 3, /* it waits, maybe within a transaction (evict.h I1; executing shard) */
 };
 
 struct run_block {
@@ -109,6 +112,8 @@ struct run {
     uint32_t flags;         /* enum run_flag */
     struct op *first, *last;
     struct op *at;          /* executing shard: the next op to run */
+    struct op *unit;        /* … the first op of the transaction that has begun, NULL: none */
+    bool unit_open;         /* … which has stopped in the middle (exec.h I4) */
     struct reply reply;
     /* home */
     struct conn *conn;

@@ -1,6 +1,7 @@
 /* server.c - starting and stopping the process's shards (see server.h). */
 #include "shards/server.h"
 #include "shards/info.h"
+#include "shards/scripts.h"
 #include "shards/shard.h"
 #include <stdlib.h>
 #include <sched.h>
@@ -51,6 +52,7 @@ struct server *server_new(const struct config *config, const char *executable)
     server->shard_count = shards_wanted(config);
     atomic_init(&server->config, config);
     info_create(server);
+    server->scripts = scripts_new();
     order_init(&server->order, server->shard_count);
     pthread_mutex_init(&server->start_lock, NULL);
     pthread_cond_init(&server->start_changed, NULL);

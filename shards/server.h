@@ -8,6 +8,7 @@
 
 #include "core/command.h"
 #include "core/mem.h"
+#include "shards/busy.h"
 #include "shards/config.h"
 #include "shards/evict.h"
 #include "shards/order.h"
@@ -21,6 +22,7 @@ enum { SHARDS_MAX = 256 };
 
 struct shard;
 struct info; /* info.h */
+struct scripts;
 struct listeners;
 
 struct server {
@@ -34,6 +36,7 @@ struct server {
     const char *io_backend_name;
     _Atomic int listen_port; /* really bound; shard 0 writes */
     struct info *info; /* rates and what else INFO remembers; set by info_create() */
+    struct scripts *scripts; /* scripts.h: atomic inside */
     struct listeners *listeners; /* shard 0's once it has started */
 
     /* starting: every shard reports, all wait for all (server_shard_started) */
@@ -50,6 +53,7 @@ struct server {
     atomic_flag config_changing; /* held by the one CONFIG SET in progress */
 
     struct order order; /* phases (order.h) */
+    struct busy busy;   /* shards kept by scripts (busy.h) */
 
     /* relaxed counters; any shard writes */
     _Alignas(64) _Atomic uint64_t next_client_id;
@@ -69,6 +73,7 @@ struct server {
 
     struct evict_server evict; /* evict.h */
     _Atomic bool cron_paused;  /* DEBUG PAUSE-CRON */
+    _Atomic bool scripts_may_all; /* DEBUG SET-DISABLE-DENY-SCRIPTS */
 
     /* CLIENT PAUSE: until when (unix ms; 0: not paused) and whether only writes wait. Written by
      * the shard that runs CLIENT PAUSE, read by all when they route. */

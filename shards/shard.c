@@ -19,8 +19,10 @@
 #include "shards/notify.h"
 #include "shards/pubsub.h"
 #include "shards/route.h"
+#include "shards/scripting.h"
 #include "shards/slowlog.h"
 #include "shards/touch.h"
+#include <assert.h>
 #include "shards/tracking.h"
 #include <errno.h>
 #include <sched.h>
@@ -63,6 +65,7 @@ struct shard *shard_new(struct server *server, unsigned id)
 static void publish_counters(struct shard *s)
 {
     struct keyspace *ks = s->keyspace;
+    scripting_measure(s);
     if (s->exec->held_all) {
         return; /* next time */
     }
@@ -258,7 +261,7 @@ static void follow_pause(struct shard *s)
 static bool turn(struct shard *s, bool more)
 {
     bool busy = more || s->ready != NULL || s->barriers != NULL || s->monitor_lines != NULL ||
-                s->retries != NULL || exec_must_not_sleep(s);
+                s->retries != NULL || s->again != NULL || exec_must_not_sleep(s);
     wait_turn(s, busy);
     read_clocks(s);
     follow_pause(s);
@@ -280,6 +283,23 @@ static bool turn(struct shard *s, bool more)
         conn_flush_all(s);
     }
     return more;
+}
+
+/* The same between a script's instructions: what arrives is taken in, sorted, refused or sent to
+ * other shards, replies leave; nothing runs here (scripting.h I3). */
+void shard_serve(struct shard *s)
+{
+    assert(!s->serving);
+    s->serving = true;
+    io_turn(s->io, 0);
+    read_clocks(s);
+    counter_add(&s->stats.turns, 1);
+    route_phase(s);
+    exec_serve(s);
+    take_done(s);
+    route_barriers(s);
+    conn_flush_all(s);
+    s->serving = false;
 }
 
 /* Closes all connections, and goes on until what they have in flight has come back to every shard:
@@ -330,6 +350,7 @@ static void give_back(struct shard *s)
     mem_free(s->returns);
     slowlog_free(s->slowlog);
     latency_free(s->latency);
+    scripting_free(s->scripting);
     lookup_free(&s->conn_ids);
     pubsub_free(s->pubsub);
     push_box_free(s->pushes, s->server->shard_count);
@@ -399,6 +420,7 @@ static bool start(struct shard *s)
     s->returns = mem_alloc_zero(server->shard_count * sizeof *s->returns);
     s->slowlog = slowlog_new();
     s->latency = latency_new();
+    s->scripting = scripting_new();
     read_clocks(s);
     s->cron.fire = cron;
     timers_set(&s->timers, &s->cron, s->now_ns + CRON_NS);

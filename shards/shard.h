@@ -26,6 +26,7 @@ struct route;  /* taking in commands (route.h) */
 struct blocked; /* who waits for data (blocked.h) */
 struct slowlog;
 struct latency;
+struct scripting;
 struct pubsub;    /* subscribers of the channels that it owns (pubsub.h) */
 struct push_box;  /* messages on their way out (push.h) */
 struct multi;
@@ -71,6 +72,9 @@ struct shard {
     uint32_t monitors_cap;
     struct monitor_line *monitor_lines; /* not shown yet, in their order */
     struct conn *barriers;           /* connections whose barrier command may run */
+    struct conn *again;              /* connections whose command is to be sent anew (OP_AGAIN) */
+    struct scripting *scripting;     /* scripting.h */
+    bool serving;                    /* between a script's instructions (shard_serve) */
     struct conn *retries;            /* connections whose blocking command is to be routed anew */
     struct op *executing;          /* the op that runs now, NULL: none (exec_op) */
     struct tracking_shard *tracking; /* tracking.h */
@@ -117,6 +121,9 @@ void shard_note(struct shard *from, struct shard *to, broadcast_part *fn, void *
 
 /* Runs the note that a message is (exec.c). */
 void note_run(struct shard *s, struct message *message);
+/* Whether an ASK belongs to a command that is allowed while a script is busy: it does not look at
+ * keyspaces. */
+bool note_serves_busy(const struct message *message);
 /* Pushes a message and wakes the receiver if it sleeps. */
 void shard_send(struct shard *from, struct shard *to, struct message *message);
 

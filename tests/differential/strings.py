@@ -119,7 +119,7 @@ class Redis:
     def reply(self):
         line = self.input.readline()
         kind = line[:1]
-        if kind == b'$':
+        if kind in (b'$', b'='):
             length = int(line[1:])
             return line if length < 0 else line + self.input.read(length + 2)
         if kind in (b'*', b'%', b'~', b'>'):

@@ -61,6 +61,9 @@ __attribute__((weak)) const struct command generic_commands[] = {
 __attribute__((weak)) const struct command connection_commands[] = {{0}};
 __attribute__((weak)) const struct command pubsub_commands[] = {{0}};
 __attribute__((weak)) const struct command multi_commands[] = {{0}};
+__attribute__((weak)) const struct command eval_commands[] = {{0}};
+__attribute__((weak)) const struct command script_commands[] = {{0}};
+__attribute__((weak)) const struct command function_commands[] = {{0}};
 __attribute__((weak)) const struct command config_commands[] = {{0}};
 __attribute__((weak)) const struct command server_commands[] = {{0}};
 /* Data types are not what is tested here. */

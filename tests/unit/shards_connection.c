@@ -35,6 +35,9 @@ STAND_IN const struct command config_commands[] = {{0}};
 STAND_IN const struct command server_commands[] = {{0}};
 STAND_IN const struct command pubsub_commands[] = {{0}};
 STAND_IN const struct command multi_commands[] = {{0}};
+STAND_IN const struct command eval_commands[] = {{0}};
+STAND_IN const struct command script_commands[] = {{0}};
+STAND_IN const struct command function_commands[] = {{0}};
 
 static int64_t fixed_unix_us(void)
 {
