@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum {
-    WIDTH = 960, PANEL_HEIGHT = 330, HEAD = 66, LEFT = 84, RIGHT = 30, LEGEND = 26, FOOT = 48,
+    WIDTH = 960, PANEL_HEIGHT = 330, HEAD = 66, LEFT = 84, RIGHT = 30, LEGEND = 26, LEGEND_ROW = 20, FOOT = 48,
     TICKS_MAX = 32, Y_TICKS_WANTED = 7, X_TICKS_WANTED = 11,
 };
 
@@ -251,28 +251,42 @@ static void draw_marks(FILE *f, const struct ab_panel *p, const struct scale *x,
     }
 }
 
-/* From the left; a label is taken to be 7 pixels wide per letter. */
-static void draw_legend(FILE *f, const struct ab_panel *p, double top)
+/* Rows of the legend, from the left; a label is taken to be 7 pixels wide per letter. Draws unless f
+ * is NULL; returns the number of rows. */
+static int legend(FILE *f, const struct ab_panel *p, double top)
 {
     double at = LEFT;
+    int rows = 1;
     for (int i = 0; i < p->series_count; i++) {
         const struct ab_series *s = &p->series[i];
+        double width = 56 + 7.0 * (double)strlen(s->label);
         char attributes[120];
-        snprintf(attributes, sizeof attributes, "stroke=\"%s\" stroke-width=\"3\"%s", colours[i],
-                 s->dashed ? " stroke-dasharray=\"7 4\"" : "");
-        line(f, at, top + 10, at + 26, top + 10, attributes);
-        text(f, at + 32, top + 14, "", s->label);
-        at += 56 + 7.0 * (double)strlen(s->label);
+        if (at > LEFT && at + width > WIDTH) {
+            at = LEFT;
+            top += LEGEND_ROW;
+            rows++;
+        }
+        if (f) {
+            snprintf(attributes, sizeof attributes, "stroke=\"%s\" stroke-width=\"3\"%s", colours[i],
+                     s->dashed ? " stroke-dasharray=\"7 4\"" : "");
+            line(f, at, top + 10, at + 26, top + 10, attributes);
+            text(f, at + 32, top + 14, "", s->label);
+        }
+        at += width;
     }
+    return rows;
 }
 
 bool ab_chart_svg(const struct ab_chart *c, const char *path)
 {
     FILE *f = fopen(path, "we");
-    int height = HEAD + c->panel_count * PANEL_HEIGHT + 8;
+    int height = HEAD + 8;
 
     if (!f) {
         return false;
+    }
+    for (int i = 0; i < c->panel_count; i++) {
+        height += PANEL_HEIGHT + (legend(NULL, &c->panel[i], 0) - 1) * LEGEND_ROW;
     }
     fprintf(f, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
                "viewBox=\"0 0 %d %d\" font-family=\"DejaVu Sans, Helvetica, Arial, sans-serif\" "
@@ -283,8 +297,10 @@ bool ab_chart_svg(const struct ab_chart *c, const char *path)
     fprintf(f, "<rect width=\"%d\" height=\"%d\" fill=\"#fff\"/>\n", WIDTH, height);
     text(f, LEFT, 28, "font-size=\"18\" font-weight=\"bold\"", c->title);
     text(f, LEFT, 50, "font-size=\"13\" fill=\"#666\"", c->subtitle);
-    for (int i = 0; i < c->panel_count; i++) {
-        double top = HEAD + i * PANEL_HEIGHT;
+    double top = HEAD;
+    for (int i = 0; i < c->panel_count; i++, top += PANEL_HEIGHT) {
+        double legend_top = top;
+        top += (legend(NULL, &c->panel[i], 0) - 1) * LEGEND_ROW;
         struct scale x = {.from = LEFT, .to = WIDTH - RIGHT};
         struct scale y = {.from = top + PANEL_HEIGHT - FOOT, .to = top + LEGEND + 4};
         range_x(&c->panel[i], &x);
@@ -294,7 +310,7 @@ bool ab_chart_svg(const struct ab_chart *c, const char *path)
         for (int s = 0; s < c->panel[i].series_count; s++) {
             draw_series(f, &c->panel[i], s, &x, &y);
         }
-        draw_legend(f, &c->panel[i], top);
+        legend(f, &c->panel[i], legend_top);
     }
     fprintf(f, "</svg>\n");
     bool ok = !ferror(f);

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PNG_WIDTH = 1200, PNG_PANEL_HEIGHT = 420, PNG_HEAD = 60 };
+enum { PNG_WIDTH = 1200, PNG_PANEL_HEIGHT = 420, PNG_HEAD = 60,
+       ROW_MAX = 5 /* series whose legend fits into one row */ };
 
 static bool have(const char *command)
 {
@@ -26,7 +27,7 @@ static void quoted(FILE *f, const char *s)
     putc('\'', f);
 }
 
-/* ---- gnuplot ----------------------------------------------------------------------------------- */
+/* ---- gnuplot --------------------------------------------------------------------------------- */
 
 static void gnuplot_panel(FILE *f, const struct ab_panel *p)
 {
@@ -39,6 +40,8 @@ static void gnuplot_panel(FILE *f, const struct ab_panel *p)
         }
         fprintf(f, "EOD\n");
     }
+    fprintf(f, p->series_count > ROW_MAX ? "set key outside right vertical\n"
+                                         : "set key outside top left horizontal\n");
     fprintf(f, "set xlabel ");
     quoted(f, p->x_label);
     fprintf(f, "\nset ylabel ");
@@ -89,14 +92,14 @@ static void write_gnuplot(FILE *f, const struct ab_chart *c, const char *path)
     snprintf(title, sizeof title, "%s   %s", c->title, c->subtitle);
     quoted(f, title);
     fprintf(f, " noenhanced\nset termoption noenhanced\nset grid xtics ytics lt 1 lw 1 lc rgb '#e4e4e4'\n"
-               "set key outside top left horizontal\nset format y '%%.4g'\n");
+               "set format y '%%.4g'\n");
     for (int i = 0; i < c->panel_count; i++) {
         gnuplot_panel(f, &c->panel[i]);
     }
     fprintf(f, "unset multiplot\n");
 }
 
-/* ---- matplotlib -------------------------------------------------------------------------------- */
+/* ---- matplotlib ------------------------------------------------------------------------------ */
 
 static void numbers(FILE *f, const double *v, int n)
 {

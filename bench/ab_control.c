@@ -20,7 +20,7 @@ static void *need(void *memory)
     return memory;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* At least n bytes from at on. */
 static bool have(struct ab_control *c, size_t n)
@@ -151,7 +151,7 @@ struct ab_tree *ab_control_ask(struct ab_control *c, int argc, const char *const
     return ok ? read_reply(c) : NULL;
 }
 
-/* ---- opening ----------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 bool ab_control_open(struct ab_control *c, const struct ab_target *t, const char *host, uint16_t port,
                      char err[400])
@@ -200,7 +200,7 @@ void ab_control_close(struct ab_control *c)
     c->fd = -1;
 }
 
-/* ---- INFO -------------------------------------------------------------------------------------- */
+/* ---- INFO ------------------------------------------------------------------------------------ */
 
 static void field(const char *info, const char *name, char *out, size_t room)
 {
@@ -270,7 +270,7 @@ void ab_control_find_cpu(const struct ab_target *t, struct ab_cluster *cluster, 
     }
 }
 
-/* ---- CLUSTER SLOTS ----------------------------------------------------------------------------- */
+/* ---- CLUSTER SLOTS --------------------------------------------------------------------------- */
 
 /* [first, last, [host, port, id, …], replicas …]. An empty or missing host: the one we asked. */
 static bool take_range(const struct ab_tree *range, const struct ab_target *t, struct ab_cluster *c)

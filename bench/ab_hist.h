@@ -50,13 +50,14 @@ static inline uint32_t ab_hist_index(uint64_t ns)
     return shift * AB_HIST_HALF + (uint32_t)(ns >> shift);
 }
 
-static inline void ab_hist_record(struct ab_hist *h, uint64_t ns)
+/* The same value n times, n > 0. */
+static inline void ab_hist_record_many(struct ab_hist *h, uint64_t ns, uint64_t n)
 {
     if (ns > AB_HIST_MAX_NS) {
         ns = AB_HIST_MAX_NS;
     }
-    h->counter[ab_hist_index(ns)]++;
-    if (h->count++ == 0) {
+    h->counter[ab_hist_index(ns)] += n;
+    if (h->count == 0) {
         h->min_ns = ns;
         h->max_ns = ns;
     } else if (ns < h->min_ns) {
@@ -64,7 +65,13 @@ static inline void ab_hist_record(struct ab_hist *h, uint64_t ns)
     } else if (ns > h->max_ns) {
         h->max_ns = ns;
     }
-    h->sum_ns += (double)ns;
+    h->count += n;
+    h->sum_ns += (double)ns * (double)n;
+}
+
+static inline void ab_hist_record(struct ab_hist *h, uint64_t ns)
+{
+    ab_hist_record_many(h, ns, 1);
 }
 
 /* The lowest and the highest value that share a counter. */

@@ -28,7 +28,7 @@ struct option {
     const char *what; /* the value that is wanted, for messages */
 };
 
-/* ---- values ------------------------------------------------------------------------------------ */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static bool read_integer(const char *s, int64_t *out)
 {
@@ -85,7 +85,7 @@ static bool read_time(const char *s, uint64_t *out_ns)
     return false;
 }
 
-/* ---- options of their own ---------------------------------------------------------------------- */
+/* ---- options of their own -------------------------------------------------------------------- */
 
 static bool take_port(struct ab_options *o, const char *v)
 {
@@ -328,7 +328,7 @@ static bool take_threads(struct ab_options *o, const char *v)
     return read_integer(v, &o->threads) && o->threads >= 1 && o->threads <= AB_THREADS_MAX;
 }
 
-/* ---- the table --------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 #define AT(field) offsetof(struct ab_options, field)
 

@@ -64,7 +64,7 @@ static uint64_t zipf_draw(const struct ab_dist *d, struct ab_rng *r)
     }
 }
 
-/* ---- the others -------------------------------------------------------------------------------- */
+/* ---- the others ------------------------------------------------------------------------------ */
 
 /* Box and Muller, one of the two values: draws must not depend on earlier ones. */
 static uint64_t gauss_draw(const struct ab_dist *d, struct ab_rng *r)
@@ -170,7 +170,7 @@ bool ab_dist_parse(struct ab_dist *d, const char *text)
     return false;
 }
 
-/* ---- sizes ------------------------------------------------------------------------------------- */
+/* ---- sizes ----------------------------------------------------------------------------------- */
 
 /* A number with an optional unit k or m (powers of 1024). */
 static bool read_bytes(const char **text, uint32_t *out)

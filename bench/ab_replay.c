@@ -151,17 +151,17 @@ static bool take_line(struct ab_replay *r, struct growing *g, struct client_tabl
     size_t *lens;
     int used = 0;
 
-    if (sscanf(line, "%" SCNu64 ".%6u [%u %199[^]]]%n", &seconds, &micros, &db, address, &used) != 4 ||
-        used == 0) {
-        return sscanf(line, "%" SCNu64 ".%6u [%u", &seconds, &micros, &db) == 3 && strstr(line, " lua]")
-                   ? (r->left_out++, true) : false;
+    /* An address may have brackets of its own: "[::1]:1234". */
+    const char *end = strstr(line, "] ");
+    if (sscanf(line, "%" SCNu64 ".%6u [%u %n", &seconds, &micros, &db, &used) != 3 || used == 0 || !end ||
+        end <= line + used || (size_t)(end - line - used) >= sizeof address) {
+        return false;
     }
-    /* An address in brackets, "[::1]:1234", ends at its second bracket. */
-    const char *rest = line + used;
-    if (*rest == ':') {
-        rest = strchr(rest, ' ');
+    snprintf(address, sizeof address, "%.*s", (int)(end - line - used), line + used);
+    int argc = ab_args_split(end + 2, &args, &lens);
+    if (argc == 0) {
+        ab_args_free(argc, args, lens);
     }
-    int argc = rest ? ab_args_split(rest, &args, &lens) : -1;
     if (argc < 1) {
         return false;
     }
@@ -174,7 +174,8 @@ static bool take_line(struct ab_replay *r, struct growing *g, struct client_tabl
     } else {
         struct ab_replay_item item = {.at_ns = at_ns > *first_ns ? at_ns - *first_ns : 0,
                                       .client = client_number(clients, address),
-                                      .db = (uint16_t)db};
+                                      .db = (uint16_t)db,
+                                      .key_arg = (uint16_t)ab_key_arg(argc, args)};
         add_item(r, g, item, argc, args, lens);
     }
     ab_args_free(argc, args, lens);

@@ -26,6 +26,7 @@ struct ab_replay_item {
     uint32_t len;
     uint32_t client;  /* number of its client, in order of appearance */
     uint16_t name, db;
+    uint16_t key_arg; /* decides the slot, 0: none */
 };
 
 struct ab_replay {

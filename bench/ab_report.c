@@ -8,7 +8,7 @@
 const double ab_report_percentiles[] = {50, 90, 99, 99.9, 99.99, 99.999, -1};
 const char *const ab_report_percentile_names[] = {"p50", "p90", "p99", "p99.9", "p99.99", "p99.999"};
 
-/* ---- text -------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static double ms(uint64_t ns)
 {
@@ -192,7 +192,7 @@ void ab_report_print_sweep(const struct ab_report *rep)
     }
 }
 
-/* ---- CSV file ---------------------------------------------------------------------------------- */
+/* ---- CSV file -------------------------------------------------------------------------------- */
 
 static void csv_row(FILE *f, const struct ab_result *r, const struct ab_command_result *c,
                     const char *part_of)
@@ -264,7 +264,7 @@ bool ab_report_csv_file(const struct ab_report *rep, const char *path)
     return f == stdout ? fflush(f) == 0 && ok : fclose(f) == 0 && ok;
 }
 
-/* ---- JSON -------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 /* Bytes that are not UTF-8 would make the file invalid; those above 127 are written as escapes of
  * their value. */

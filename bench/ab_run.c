@@ -45,7 +45,7 @@ static void *need(void *memory)
     return memory;
 }
 
-/* ---- series ------------------------------------------------------------------------------------ */
+/* ---- series ---------------------------------------------------------------------------------- */
 
 static void add_point(struct ab_result *r, struct ab_point p)
 {
@@ -96,7 +96,7 @@ static void collect(struct ab_shared *s, struct ab_worker *workers, struct ab_hi
     }
 }
 
-/* ---- results ----------------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 static void add_counts(struct ab_command_result *to, const struct ab_counts *from)
 {
@@ -173,7 +173,7 @@ void ab_result_free(struct ab_result *r)
     memset(r, 0, sizeof *r);
 }
 
-/* ---- the run ----------------------------------------------------------------------------------- */
+/* ---- the run --------------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t interrupted;
 

@@ -5,6 +5,9 @@
  * two steps in a row are over: that is the curve. Then bisection between the highest rate that held
  * and the lowest above it that did not, until they are 2 % apart.
  *
+ * A rate that is over is tried a second time, and the better of both counts: one hiccup of a machine
+ * that does other things, too, must not end the search far too low.
+ *
  * A rate holds when the bound does and at least 99 % of it was achieved: a server that falls behind
  * may still answer a few requests fast.
  */
@@ -14,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OVER_IN_A_ROW = 2, BISECTIONS_MAX = 8 };
+enum { OVER_IN_A_ROW = 2, BISECTIONS_MAX = 8, TRIES = 2 };
 #define PRECISION 0.02
 #define ACHIEVED_MIN 0.99
 #define WARMUP_SHARE 4 /* of a step's time: a quarter before it */
@@ -53,10 +56,10 @@ static int by_rate(const void *a, const void *b)
     return (x->rate > y->rate) - (x->rate < y->rate);
 }
 
-static bool try_rate(struct ab_session *s, const struct ab_phase *phase, double rate)
+static struct ab_sweep_point measure_rate(struct ab_session *s, const struct ab_phase *phase,
+                                          double rate)
 {
     const struct ab_options *o = s->options;
-    struct ab_report *rep = &s->report;
     struct ab_run_spec spec = ab_session_spec(s, phase);
     char name[AB_NAME_BYTES * 2];
 
@@ -80,6 +83,18 @@ static bool try_rate(struct ab_session *s, const struct ab_phase *phase, double 
         .bounded_ns = bounded_value(o, h),
     };
     p.holds = h->count > 0 && p.bounded_ns < o->sweep_bound_ns && p.rps >= rate * ACHIEVED_MIN;
+    return p;
+}
+
+static bool try_rate(struct ab_session *s, const struct ab_phase *phase, double rate)
+{
+    struct ab_report *rep = &s->report;
+    struct ab_sweep_point p = measure_rate(s, phase, rate);
+
+    for (int i = 1; i < TRIES && !p.holds && !s->failed; i++) {
+        struct ab_sweep_point again = measure_rate(s, phase, rate);
+        p = again.holds || again.bounded_ns < p.bounded_ns ? again : p;
+    }
     rep->points = realloc(rep->points, sizeof *rep->points * (size_t)(rep->point_count + 1));
     if (!rep->points) {
         fprintf(stderr, "ashlar-bench: out of memory\n");

@@ -31,7 +31,7 @@ struct ab_op {
     uint32_t at, len; /* literal: bytes; fixed: the part, its length; varying: first part, count */
 };
 
-/* ---- splitting a line -------------------------------------------------------------------------- */
+/* ---- splitting a line ------------------------------------------------------------------------ */
 
 static int hex_digit(char c)
 {
@@ -143,7 +143,7 @@ void ab_args_free(int argc, char **args, size_t *lens)
     free(lens);
 }
 
-/* ---- compiling --------------------------------------------------------------------------------- */
+/* ---- compiling ------------------------------------------------------------------------------- */
 
 static void *grow(void *base, uint32_t *cap, uint32_t wanted, size_t item)
 {
@@ -360,7 +360,7 @@ static bool compile_arg(struct ab_template *t, const char *arg, size_t len,
 
 /* Which argument decides the slot: for scripts the first key, for reads of streams the one after
  * STREAMS, otherwise argument 1. */
-static uint32_t find_key_arg(int argc, char *const *args)
+uint32_t ab_key_arg(int argc, char *const *args)
 {
     const char *name = args[0];
     if (strncasecmp(name, "eval", 4) == 0 || strncasecmp(name, "fcall", 5) == 0) {
@@ -417,7 +417,7 @@ bool ab_template_compile(struct ab_template *t, const char *name, int argc, char
     }
     t->is_get = strcasecmp(args[0], "get") == 0 && argc == 2;
     t->checks_value = space->verify && t->is_get && t->first_is_key && strcmp(args[1], "__key__") == 0;
-    t->key_arg = find_key_arg(argc, args);
+    t->key_arg = ab_key_arg(argc, args);
     t->max_bytes += AB_COPY_SLACK;
     return true;
 }
@@ -440,7 +440,7 @@ void ab_template_free(struct ab_template *t)
     memset(t, 0, sizeof *t);
 }
 
-/* ---- encoding ---------------------------------------------------------------------------------- */
+/* ---- encoding -------------------------------------------------------------------------------- */
 
 struct encoder {
     const struct ab_space *space;
@@ -593,6 +593,27 @@ static char *encode_varying(const struct ab_template *t, struct encoder *e, cons
     return to;
 }
 
+/* What nearly all requests consist of goes the short way; the rest as in an argument that varies. */
+static inline void encode_fixed(const struct ab_template *t, struct encoder *e, const struct ab_op *op,
+                                char *to)
+{
+    const struct ab_space *space = e->space;
+    const struct ab_part *p = &t->parts[op->at];
+
+    if (p->kind == PART_KEY) {
+        e->key = space->keys.kind == AB_UNIFORM ? ab_rng_below(&e->rng, space->keys.count)
+                                                : ab_dist_draw(&space->keys, &e->rng, e->sequence);
+        e->sequence++;
+        write_digits(to, e->key, op->len);
+    } else if (p->kind == PART_DATA) {
+        ab_value_write(to, space->verify ? key_tag(space, e->key) : ab_rng_next(&e->rng), op->len);
+    } else {
+        struct drawn d = draw_part(e, p);
+        assert(d.len == op->len);
+        write_part(t, p, d, to);
+    }
+}
+
 size_t ab_template_encode(const struct ab_template *t, const struct ab_space *space,
                           struct ab_draw draw, char *to)
 {
@@ -605,11 +626,8 @@ size_t ab_template_encode(const struct ab_template *t, const struct ab_space *sp
             ab_copy_over(to, t->literals + op->at, op->len);
             to += op->len;
         } else if (op->kind == OP_FIXED) {
-            const struct ab_part *p = &t->parts[op->at];
-            struct drawn d = draw_part(&e, p);
-            assert(d.len == op->len);
-            write_part(t, p, d, to);
-            to += d.len;
+            encode_fixed(t, &e, op, to);
+            to += op->len;
         } else {
             to = encode_varying(t, &e, op, to);
         }
@@ -636,7 +654,7 @@ uint64_t ab_template_sequences(const struct ab_template *t)
     return n;
 }
 
-/* ---- keys -------------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 bool ab_request_arg(const char *request, size_t len, uint32_t arg, const char **out, size_t *out_len)
 {

@@ -106,6 +106,8 @@ void ab_template_expected(const struct ab_template *t, const struct ab_space *sp
                           struct ab_draw draw, uint64_t *tag, uint32_t *len);
 /* How many sequence numbers (__key__, __seq__) a request takes. */
 uint64_t ab_template_sequences(const struct ab_template *t);
+/* Which argument of a command decides its slot, 0: none. */
+uint32_t ab_key_arg(int argc, char *const *args);
 /* Finds argument number `arg` (from 0) of a request; false when it has none such. */
 bool ab_request_arg(const char *request, size_t len, uint32_t arg, const char **out, size_t *out_len);
 

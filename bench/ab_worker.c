@@ -43,7 +43,7 @@ void *worker__alloc(size_t count, size_t size)
     return memory;
 }
 
-/* ---- output ------------------------------------------------------------------------------------ */
+/* ---- output ---------------------------------------------------------------------------------- */
 
 static void mark_dirty(struct ab_conn *c)
 {
@@ -127,7 +127,7 @@ static void put_request(struct ab_conn *c, const struct ab_request *from, const 
     mark_dirty(c);
 }
 
-/* ---- connections ------------------------------------------------------------------------------- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 /* What a connection begins with: the greeting, and a PING that shows that it works. */
 static void greet(struct ab_conn *c)
@@ -236,7 +236,7 @@ static void on_sent(struct io_sock *s, ssize_t result)
     (void)result; /* an error is seen by the reader, too */
 }
 
-/* ---- requests ---------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 /* The connection of a client to the node that serves this request. */
 static struct ab_conn *route(struct ab_worker *w, struct ab_client *client, const char *request,
@@ -276,7 +276,9 @@ void worker__send_request(struct ab_worker *w, struct ab_client *client, const s
         }
         len = encode(w, r, w->scratch);
         bytes = w->scratch;
-        c = route(w, client, bytes, len, w->spec->replay ? 1 : w->spec->templates[r->command].key_arg);
+        c = route(w, client, bytes, len,
+                  w->spec->replay ? w->spec->replay->items[r->draw.sequence].key_arg
+                                  : w->spec->templates[r->command].key_arg);
         if (!c) {
             return; /* the run has failed */
         }
@@ -338,7 +340,7 @@ static bool redirect(struct ab_conn *c, const struct ab_request *request)
     return true;
 }
 
-/* ---- replies ----------------------------------------------------------------------------------- */
+/* ---- replies --------------------------------------------------------------------------------- */
 
 static void greeting_done(struct ab_conn *c)
 {
@@ -451,6 +453,7 @@ static void on_received(struct io_sock *s, struct io_buf *buf, int len)
     struct ab_conn *c = conn_of(s);
     if (len > 0) {
         read_replies(c, buf->data, (size_t)len, ab_now_ns());
+        worker__record_pending(c->worker);
         io_buf_release(buf);
         return;
     }

@@ -52,6 +52,14 @@ struct ab_counts {
     struct ab_hist *latency, *service;
 };
 
+/* Replies of one batch that arrive together have the same times: they are counted here and go into
+ * the histograms at once, when something differs or the buffer they came in has been read. */
+struct ab_pending {
+    struct ab_counts *counts;
+    uint64_t latency_ns, service_ns, count;
+    bool in_window;
+};
+
 struct ab_worker {
     struct ab_shared *shared;
     const struct ab_run_spec *spec;
@@ -81,6 +89,7 @@ struct ab_worker {
     double *cumulated;                 /* weights of the templates */
 
     struct ab_counts *counts;          /* one for each command */
+    struct ab_pending pending;
     int command_count;
     size_t replay_at;
 

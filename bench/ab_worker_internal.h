@@ -64,6 +64,8 @@ void worker__send_request(struct ab_worker *w, struct ab_client *client, const s
 void worker__flush(struct ab_worker *w, uint64_t now_ns);
 /* A client has room again: its next batch, or a place for a request that is due. */
 void worker__client_free(struct ab_worker *w, struct ab_client *client);
+/* Brings what is pending into the histograms. */
+void worker__record_pending(struct ab_worker *w);
 void worker__record(struct ab_worker *w, const struct ab_request *r, uint64_t now_ns, uint64_t bytes,
                     enum request_result result);
 

@@ -24,7 +24,24 @@ static bool is_timed(const struct ab_run_spec *spec)
     return spec->rate > 0 || (spec->replay && spec->replay_speed > 0);
 }
 
-/* ---- recording --------------------------------------------------------------------------------- */
+/* ---- recording ------------------------------------------------------------------------------- */
+
+void worker__record_pending(struct ab_worker *w)
+{
+    struct ab_pending *p = &w->pending;
+    if (p->count == 0) {
+        return;
+    }
+    ab_hist_record_many(p->counts->latency, p->latency_ns, p->count);
+    if (p->counts->service) {
+        ab_hist_record_many(p->counts->service, p->service_ns, p->count);
+    }
+    if (p->in_window) {
+        p->counts->in_window += p->count;
+        ab_hist_record_many(w->interval[w->epoch & 1], p->latency_ns, p->count);
+    }
+    p->count = 0;
+}
 
 void worker__record(struct ab_worker *w, const struct ab_request *r, uint64_t now_ns, uint64_t bytes,
                     enum request_result result)
@@ -37,21 +54,20 @@ void worker__record(struct ab_worker *w, const struct ab_request *r, uint64_t no
         return;
     }
     struct ab_counts *c = &w->counts[r->command];
-    uint64_t latency = now_ns - r->intended_ns;
+    struct ab_pending *p = &w->pending;
+    uint64_t latency = now_ns - r->intended_ns, service = now_ns - r->sent_ns;
     c->requests++;
     c->bytes_in += bytes;
     c->bytes_out += r->bytes;
     c->errors += result == RESULT_ERROR;
     c->mismatches += result == RESULT_DIFFERS;
     c->misses += result == RESULT_NULL;
-    ab_hist_record(c->latency, latency);
-    if (c->service) {
-        ab_hist_record(c->service, now_ns - r->sent_ns);
+    if (p->counts != c || p->latency_ns != latency || p->service_ns != service ||
+        p->in_window != in_window) {
+        worker__record_pending(w);
+        *p = (struct ab_pending){c, latency, service, 0, in_window};
     }
-    if (in_window) {
-        c->in_window++;
-        ab_hist_record(w->interval[w->epoch & 1], latency);
-    }
+    p->count++;
 }
 
 /* What is due but was not answered in time counts with the time that it has taken so far: leaving
@@ -77,7 +93,7 @@ static void change_epoch(struct ab_worker *w)
     }
 }
 
-/* ---- making requests --------------------------------------------------------------------------- */
+/* ---- making requests ------------------------------------------------------------------------- */
 
 /* The next sequence number; false when the count is used up. */
 static bool claim(struct ab_worker *w, uint64_t *sequence)
@@ -213,7 +229,7 @@ static void issue_replay(struct ab_worker *w, uint64_t now_ns)
     w->exhausted = true;
 }
 
-/* ---- the loop ---------------------------------------------------------------------------------- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 static int64_t time_to_wait(const struct ab_worker *w, uint64_t now_ns)
 {
@@ -308,7 +324,7 @@ static void run_turns(struct ab_worker *w)
     w->running = false;
 }
 
-/* ---- beginning and end ------------------------------------------------------------------------- */
+/* ---- beginning and end ----------------------------------------------------------------------- */
 
 static void prepare(struct ab_worker *w)
 {

@@ -77,7 +77,7 @@ static struct ab_phase *add_phase(struct ab_workload *w, const char *name)
     return p;
 }
 
-/* ---- named tests ------------------------------------------------------------------------------- */
+/* ---- named tests ----------------------------------------------------------------------------- */
 
 /* The words of a test's text that depend on the options. always: keys are random even without -r
  * (mixes). "" leaves the word out. */
@@ -188,7 +188,7 @@ static bool add_tests(struct ab_workload *w, const struct ab_options *o, char er
     return true;
 }
 
-/* ---- mixes ------------------------------------------------------------------------------------- */
+/* ---- mixes ----------------------------------------------------------------------------------- */
 
 /* "get=9,set=1" */
 static bool add_mix(struct ab_workload *w, struct ab_phase *p, const struct ab_options *o, char err[400])
@@ -276,7 +276,7 @@ static void name_mix(struct ab_phase *p)
     }
 }
 
-/* ---- a command on the command line ------------------------------------------------------------- */
+/* ---- a command on the command line ----------------------------------------------------------- */
 
 static char *read_stdin(size_t *len)
 {
@@ -319,7 +319,7 @@ static bool add_argv(struct ab_workload *w, const struct ab_options *o, char err
     return ok;
 }
 
-/* ---- all of it --------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 static bool make_space(struct ab_space *space, const struct ab_options *o, char err[400])
 {

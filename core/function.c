@@ -5,8 +5,8 @@
  *     └─ run under lua_pcall, with `redis` as its only global ─► register_function(…) each
  *                      └─► callbacks in a table of the registry, by position
  *
- * The environment of functions is one proxy whose metatable's __index is switched: to the globals of
- * loading while a library's code runs, back to all globals afterwards. So a function sees all of
+ * The environment of functions is one proxy whose metatable's __index is switched: to the globals
+ * of loading while a library's code runs, back to all globals afterwards. So a function sees all of
  * `redis` when it is called, but nothing of it while it is loaded.
  */
 #include "core/function.h"
@@ -352,7 +352,8 @@ bool function__parse_shebang(struct slice code, struct slice *name, size_t *sheb
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(((const struct registered *)a)->name.ptr, ((const struct registered *)b)->name.ptr);
+    const struct registered *one = a, *other = b;
+    return strcmp(one->name.ptr, other->name.ptr);
 }
 
 /* A library of what was registered; takes the names out of loading. */

@@ -90,8 +90,8 @@ void function_set_reply_engines(const struct function_set *set, struct reply *ou
 /* FCALL: runs it, writes one reply. The caller has asked script_may_run(f->flags, …). */
 struct script_result function_run(struct script_vm *vm, const struct function *f,
                                   const struct script_call *call, struct reply *out);
-/* Lets go of what the VM holds of libraries that nobody else refers to. It does so by itself when it
- * next instantiates a library; after FUNCTION FLUSH or DELETE a shard may do it at once. */
+/* Lets go of what the VM holds of libraries that nobody else refers to. It does so by itself when
+ * it next instantiates a library; after FUNCTION FLUSH or DELETE a shard may do it at once. */
 void function_vm_settle(struct script_vm *vm);
 
 #endif

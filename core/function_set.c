@@ -135,8 +135,8 @@ struct function_library *function_set_library(const struct function_set *set, st
 /* --- Changes --- */
 
 /* Libraries of both sets; those of set that have a namesake in more give way. */
-static struct function_set *join(const struct function_set *set, struct function_library *const *more,
-                                 uint32_t more_count)
+static struct function_set *join(const struct function_set *set,
+                                 struct function_library *const *more, uint32_t more_count)
 {
     struct function_library **all = mem_alloc((set->count + more_count) * sizeof *all);
     uint32_t n = 0;
@@ -350,8 +350,8 @@ static struct function_set *read_payload(struct script_vm *vm, struct slice payl
 }
 
 /* APPEND and REPLACE: nothing of loaded may stand in the way of what stays of set. */
-static bool may_join(const struct function_set *set, const struct function_set *loaded, bool replace,
-                     struct reply *out)
+static bool may_join(const struct function_set *set, const struct function_set *loaded,
+                     bool replace, struct reply *out)
 {
     for (uint32_t i = 0; !replace && i < loaded->count; i++) {
         if (function_set_library(set, slice_str(loaded->libraries[i]->name)) != NULL) {

@@ -77,12 +77,12 @@ typedef void keyspace_modified_hook(struct keyspace *ks, int db, const struct ke
 typedef void keyspace_ready_hook(struct keyspace *ks, int db, const struct key *k);
 /* The key has expired and is about to be deleted, by access or by the active cycle: journal. */
 typedef void keyspace_expired_hook(struct keyspace *ks, int db, const struct key *k);
-/* A database (-1: all) is about to be emptied; databases a and b are about to be swapped. */
-typedef void keyspace_flushing_hook(struct keyspace *ks, int db);
-typedef void keyspace_swapping_hook(struct keyspace *ks, int a, int b);
 /* The same for a field of a hash. */
 typedef void keyspace_field_expired_hook(struct keyspace *ks, int db, const struct key *k,
                                          struct slice field);
+/* A database (-1: all) is about to be emptied; databases a and b are about to be swapped. */
+typedef void keyspace_flushing_hook(struct keyspace *ks, int db);
+typedef void keyspace_swapping_hook(struct keyspace *ks, int a, int b);
 
 struct keyspace_hooks {
     keyspace_event_hook *event;

@@ -24,11 +24,12 @@
  *
  * What stock Lua lacks against Redis's patched one is made here: tables that cannot be written to
  * are empty proxies before the real ones, seen through by pairs, next, rawget and the like
- * (script_sandbox.c). Guards against known holes of Lua 5.1.5: no binary chunks, no collection while
- * a chunk is parsed, unpack with bounds.
+ * (script_sandbox.c). Guards against known holes of Lua 5.1.5: no binary chunks, no collection
+ * while a chunk is parsed, unpack with bounds. cjson and bit are our own as well, because Debian's
+ * are not safe for what strangers store (script_lib_json.c, script_lib_bit.c).
  *
  * Memory of both states comes from mem.h, so it is counted as the shard's. When it runs out, or a
- * script needs more than script_vm_limits says, the script gets "not enough memory" as an error.
+ * script needs more than script_vm_limit_memory says, the script gets "not enough memory" as an error.
  *
  * Threads: a VM on its shard's thread. Scripts on any; they are immutable and counted atomically.
  */
@@ -122,18 +123,22 @@ static inline bool script_is_allowed_oom(uint32_t flags)
 
 enum script_verdict {
     SCRIPT_GO_ON,
-    SCRIPT_STOP, /* SCRIPT KILL, FUNCTION KILL: ends with an error that pcall cannot catch for long */
+    SCRIPT_STOP, /* SCRIPT KILL, FUNCTION KILL: an error that pcall cannot hold up for long */
 };
 
-enum script_log_level { SCRIPT_LOG_DEBUG, SCRIPT_LOG_VERBOSE, SCRIPT_LOG_NOTICE, SCRIPT_LOG_WARNING };
+enum script_log_level {
+    SCRIPT_LOG_DEBUG, SCRIPT_LOG_VERBOSE, SCRIPT_LOG_NOTICE, SCRIPT_LOG_WARNING,
+};
 
-enum script_repl { SCRIPT_REPL_NONE = 0, SCRIPT_REPL_AOF = 1, SCRIPT_REPL_REPLICA = 2, SCRIPT_REPL_ALL = 3 };
+enum script_repl {
+    SCRIPT_REPL_NONE = 0, SCRIPT_REPL_AOF = 1, SCRIPT_REPL_REPLICA = 2, SCRIPT_REPL_ALL = 3,
+};
 
 /* What a running script asks of the server. ctx is that of the call; all on the VM's thread. None
  * may enter the VM again. */
 struct script_host {
     /* Runs one command: looks it up, checks arity, flags, ACL, memory; writes exactly one reply to
-     * out, whose resp (2 or 3) is what redis.setresp chose. argv's bytes stay until call returns. */
+     * out, whose resp (2 or 3) is what redis.setresp chose. argv's bytes stay until it returns. */
     void (*call)(void *ctx, const struct slice *argv, uint32_t argc, struct reply *out);
     /* redis.acl_check_cmd: 1 allowed, 0 not, -1 no such command. */
     int (*acl_check)(void *ctx, const struct slice *argv, uint32_t argc);
@@ -170,8 +175,8 @@ void script_vm_free(struct script_vm *vm);
 
 /* Runs it and writes one reply to out, converted for out->resp. The first run in this VM compiles
  * it; what does not compile is an error reply and stays unknown. */
-struct script_result script_run(struct script_vm *vm, struct script *s, const struct script_call *call,
-                                struct reply *out);
+struct script_result script_run(struct script_vm *vm, struct script *s,
+                                const struct script_call *call, struct reply *out);
 /* SCRIPT LOAD: compiles it if this VM does not have it. False: an error was written to out. */
 bool script_compile(struct script_vm *vm, struct script *s, struct reply *out);
 

@@ -16,9 +16,9 @@
 #include "core/script.h"
 #include "core/serial.h"
 #include "proto/resp_parse.h"
-#include <lauxlib.h>
-#include <lua.h>
-#include <lualib.h>
+#include <lua5.1/lauxlib.h>
+#include <lua5.1/lua.h>
+#include <lua5.1/lualib.h>
 
 enum {
     STACK_GLOBALS = 1, /* the real table behind _G */
@@ -143,7 +143,7 @@ const char *script__error_text(lua_State *lua);
 /* Fills a new state: libraries, globals, protection; leaves the constants of STACK_*. Runs under
  * lua_pcall. */
 int script__sandbox_build(lua_State *lua);
-void script__sandbox_constants(struct script_state *state); /* after that: fills the stack's bottom */
+void script__sandbox_constants(struct script_state *state); /* then: fills the stack's bottom */
 /* Pushes what tostring() gives for a value, without metamethods. */
 void script__push_text(lua_State *lua, int index);
 /* If the value at index is a protected table's proxy, pushes the table behind it. */
@@ -152,8 +152,8 @@ bool script__push_behind_proxy(lua_State *lua, int index);
 int script__register_function(lua_State *lua);
 
 /* --- function.c --- */
-#define FUNCTION_NAME_ERROR "Library names can only contain letters, numbers, or underscores(_) and " \
-                            "must be at least one character long"
+#define FUNCTION_NAME_ERROR "Library names can only contain letters, numbers, or underscores(_) " \
+                            "and must be at least one character long"
 bool function__name_is_good(struct slice name);
 /* Name (own memory, zero-terminated) and length of a library's first line. */
 bool function__parse_shebang(struct slice code, struct slice *name, size_t *shebang_len,
@@ -162,9 +162,9 @@ void function__forget_instances(struct script_vm *vm);
 void script__loading_tick(lua_State *lua, struct script_state *state);
 
 /* --- libraries ---
- * The scratch buffer outlives errors, so nothing leaks when one is raised while it is in use. No Lua
- * code runs between start and push. */
-void script__scratch_grow(lua_State *lua, struct script_vm *vm, size_t n); /* raises without memory */
+ * The scratch buffer outlives errors, so nothing leaks when one is raised while it is in use. No
+ * Lua code runs between start and push. */
+void script__scratch_grow(lua_State *lua, struct script_vm *vm, size_t n); /* or raises */
 static inline struct script_vm *script__scratch_start(lua_State *lua)
 {
     struct script_vm *vm = script__state_of(lua)->vm;
@@ -183,7 +183,8 @@ static inline void script__scratch_wrote(struct script_vm *vm, size_t n)
 {
     vm->scratch_len += n;
 }
-static inline void script__scratch_add(lua_State *lua, struct script_vm *vm, const void *data, size_t n)
+static inline void script__scratch_add(lua_State *lua, struct script_vm *vm, const void *data,
+                                       size_t n)
 {
     memcpy(script__scratch_room(lua, vm, n + 1), data, n);
     vm->scratch_len += n;

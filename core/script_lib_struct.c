@@ -111,7 +111,7 @@ static uint64_t to_bits(lua_Number n)
     return n < 18446744073709551616.0 ? (uint64_t)n : 0;
 }
 
-static void write_integer(struct luaL_Buffer *b, uint64_t value, const struct layout *at, size_t size)
+static void write_integer(luaL_Buffer *b, uint64_t value, const struct layout *at, size_t size)
 {
     char bytes[INT_BYTES_MAX];
     for (size_t i = 0; i < size; i++) {
@@ -121,7 +121,8 @@ static void write_integer(struct luaL_Buffer *b, uint64_t value, const struct la
     luaL_addlstring(b, bytes, size);
 }
 
-static lua_Number read_integer(const char *data, const struct layout *at, bool is_signed, size_t size)
+static lua_Number read_integer(const char *data, const struct layout *at, bool is_signed,
+                               size_t size)
 {
     uint64_t value = 0;
     for (size_t i = 0; i < size; i++) {
@@ -143,7 +144,8 @@ static void swap_bytes(char *bytes, size_t n, const struct layout *at)
     }
 }
 
-static void write_double(lua_State *lua, luaL_Buffer *b, int arg, size_t size, const struct layout *at)
+static void write_double(lua_State *lua, luaL_Buffer *b, int arg, size_t size,
+                         const struct layout *at)
 {
     char bytes[sizeof(double)];
     double d = luaL_checknumber(lua, arg);

@@ -9,7 +9,7 @@
  * arguments are built is an error like any other. The error handler sees the stack as it was and
  * notes where the error came from.
  *
- * The count hook is set once when a state is made: coroutines inherit it, and a run need not set it.
+ * The count hook is set once, when a state is made: coroutines inherit it, a run need not set it.
  */
 #include "core/function.h"
 #include "core/mem.h"
@@ -492,8 +492,8 @@ struct script_result script__execute(struct script_state *state, struct script_r
     return result;
 }
 
-struct script_result script_run(struct script_vm *vm, struct script *s, const struct script_call *call,
-                                struct reply *out)
+struct script_result script_run(struct script_vm *vm, struct script *s,
+                                const struct script_call *call, struct reply *out)
 {
     struct script_run_ctx run = {.call = call, .name = s->sha};
     run.ref = chunk_of(vm, s, out);

@@ -444,8 +444,8 @@ static void wait_for_turn(struct shard *s, struct waiter *waiter)
     cancel_parts(s, w, part);
     waiter_uncount(waiter);
     waiter->part = NULL;
-    w->place = waiter;
-    w->place_shard = (uint16_t)s->id;
+    w->left = waiter;
+    w->left_shard = (uint16_t)s->id;
     part_return(s, part);
 }
 
@@ -502,9 +502,22 @@ static void serve_queue(struct shard *s, struct wait_queue *q, bool in_pass)
 
 void blocked_serve(struct shard *s, bool in_pass)
 {
-    struct wait_queue *q;
+    struct wait_queue *q, *later = NULL, **end = &later;
     while ((q = ready_take(s->blocked)) != NULL) {
+        if (exec_in_transaction(s->exec, q->key.slot)) {
+            q->ready = true; /* as it will be again */
+            q->ready_next = NULL;
+            *end = q;
+            end = &q->ready_next;
+            continue;
+        }
         serve_queue(s, q, in_pass);
+    }
+    while (later != NULL) {
+        q = later;
+        later = q->ready_next;
+        q->ready = false;
+        queue_ready(s->blocked, q);
     }
 }
 
@@ -526,8 +539,8 @@ void blocked_prepare(struct shard *s, struct op *op, const struct wait *again)
     *w = (struct wait){.timekeeper = op->nkeys > 0 ? op->keys[0].shard : op->run->shard};
     if (again != NULL) {
         w->deadline_ns = again->deadline_ns;
-        w->place = again->place;
-        w->place_shard = again->place_shard;
+        w->place = again->left;
+        w->place_shard = again->left_shard;
     }
     for (uint32_t i = 0; group != NULL && i < nparts; i++) {
         part_init(w, group->parts[i]);
@@ -620,5 +633,5 @@ static void place_given_up(struct shard *s, void *ctx)
 void blocked_give_up(struct shard *s, struct op *op)
 {
     const struct wait *w = op->wait->wait;
-    shard_note(s, s->server->shards[w->place_shard], place_given_up, w->place);
+    shard_note(s, s->server->shards[w->left_shard], place_given_up, w->left);
 }

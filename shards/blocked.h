@@ -90,10 +90,13 @@ struct wait {
     /* written by the first try before the wait begins, read only then */
     struct call_wait asked;
     uint64_t deadline_ns;    /* 0: none */
-    /* home, when it is routed anew: its placeholder */
+    /* home: it was routed anew, and has this placeholder */
     struct waiter *place;
     uint16_t place_shard;
     uint16_t timekeeper;     /* shard of the first key */
+    /* whoever makes it WAIT_RETRIES: the placeholder that it leaves */
+    struct waiter *left;
+    uint16_t left_shard;
     struct op *answer;       /* whoever serves */
     uint32_t nparts;
     struct wait_part parts[];

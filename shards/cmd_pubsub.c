@@ -4,14 +4,31 @@
  * here has its channels as ordinary commands have their keys (ROUTE_CHANNELS), or asks all shards.
  */
 #include "core/glob.h"
+#include "core/hash.h"
 #include "shards/commands.h"
 #include "shards/pubsub.h"
 #include "shards/shard.h"
 
+/* Called from inside of another command (a script), the channel may belong to another shard. Then
+ * the message is forwarded, and its receivers there are not counted. */
+static uint64_t publish_elsewhere(struct shard *s, enum subscription_kind kind,
+                                  struct slice channel, uint64_t hash, struct slice payload)
+{
+    pubsub_publish_channel(s, kind, channel, hash, payload);
+    return kind == SUB_CHANNEL ? pubsub_publish_patterns(s, channel, payload) : 0;
+}
+
 static void publish(struct call *c, enum subscription_kind kind)
 {
     struct shard *s = c->host;
-    reply_int(c->out, (int64_t)pubsub_publish(s, kind, c->argv[1], c->keys[0].hash, c->argv[2]));
+    struct slice channel = c->argv[1], payload = c->argv[2];
+    bool routed = c->nkeys > 0;
+    uint64_t hash = routed ? c->keys[0].hash : hash_bytes(channel.ptr, channel.len);
+    unsigned owner = routed ? c->keys[0].shard
+                            : s->server->slot_shard[hash_slot(channel.ptr, channel.len)];
+    uint64_t receivers = owner == s->id ? pubsub_publish(s, kind, channel, hash, payload)
+                                        : publish_elsewhere(s, kind, channel, hash, payload);
+    reply_int(c->out, (int64_t)receivers);
 }
 
 static void run_publish(struct call *c)

@@ -51,7 +51,8 @@ static void chain_append(struct chain *chain, struct run *run)
 static void mark_waiting(struct exec *x, const struct run *run)
 {
     x->marked = true;
-    for (const struct op *op = run->at; op != NULL; op = op->run_next) {
+    const struct op *from = run->unit != NULL ? run->unit : run->at; /* I4 */
+    for (const struct op *op = from; op != NULL; op = op->run_next) {
         if (op->flags & OP_WHOLE) {
             x->marked_all = true;
         }
@@ -122,6 +123,38 @@ bool exec_slot_busy(const struct shard *s, uint16_t slot, bool in_pass)
         }
     }
     return false;
+}
+
+/* A transaction stops in the middle, or goes on (I4): by is 1 or -1. */
+static void unit_count(struct exec *x, const struct run *run, uint32_t by)
+{
+    for (const struct op *op = run->unit;; op = op->run_next) {
+        if (op->flags & OP_WHOLE) {
+            x->open_all += by;
+        }
+        for (uint32_t i = 0; i < op->nkeys; i++) {
+            x->open[op->keys[i].slot] += by;
+        }
+        if (!(op->flags & OP_MORE)) {
+            return;
+        }
+    }
+}
+
+static void unit_stop(struct exec *x, struct run *run)
+{
+    if (run->unit != NULL) {
+        unit_count(x, run, 1);
+        run->unit_open = true;
+    }
+}
+
+static void unit_go_on(struct exec *x, struct run *run)
+{
+    if (run->unit_open) {
+        unit_count(x, run, UINT32_MAX);
+        run->unit_open = false;
+    }
 }
 
 /* --- running -------------------------------------------------------------------------------- */
@@ -365,6 +398,10 @@ static void lend_released(struct shard *s, struct lend_part *part)
     op->outcome &= ~(uint32_t)OP_HELD;
     if (op->wait == NULL || !blocked_tried(s, op->wait)) {
         op->run->at = op->run_next;
+        if (!(op->flags & OP_MORE)) {
+            unit_go_on(s->exec, op->run);
+            op->run->unit = NULL;
+        }
     }
 }
 
@@ -495,7 +532,7 @@ static enum run_state run_park(struct run *run)
     return RUN_PARKED;
 }
 
-static enum run_state run_proceed(struct shard *s, struct run *run)
+static enum run_state run_ops(struct shard *s, struct run *run)
 {
     struct exec *x = s->exec;
     if (run->at != NULL && (run->at->outcome & OP_WAITS)) {
@@ -517,6 +554,9 @@ static enum run_state run_proceed(struct shard *s, struct run *run)
             return RUN_LEFT;
         }
         inside = (run->flags & RUN_FREE) && (op->flags & OP_MORE);
+        if (run->unit == NULL && (op->flags & OP_MORE)) {
+            run->unit = op;
+        }
         if (x->prefetched == 0) {
             prefetch_ahead(s, run, op);
         }
@@ -537,11 +577,24 @@ static enum run_state run_proceed(struct shard *s, struct run *run)
             return run_park(run);
         }
         run->at = op->run_next;
-        if (blocked_ready(s) && ends_unit(op)) {
-            blocked_serve(s, true);
+        if (ends_unit(op)) {
+            run->unit = NULL;
+            if (blocked_ready(s)) {
+                blocked_serve(s, true);
+            }
         }
     }
     return RUN_FINISHED;
+}
+
+static enum run_state run_proceed(struct shard *s, struct run *run)
+{
+    unit_go_on(s->exec, run);
+    enum run_state state = run_ops(s, run);
+    if (state == RUN_LEFT) {
+        unit_stop(s->exec, run);
+    }
+    return state;
 }
 
 void exec_return(struct shard *s, struct run *run)

@@ -12,6 +12,9 @@
  * I2  During a pass, marks cover exactly the slots of the runs left waiting so far: all of them
  *     are older than the run in hand.
  * I3  A run newer than T (the clock read before the take) is not touched.
+ * I4  What a transaction that has stopped in the middle has done here is not seen before it ends:
+ *     its slots, those of the commands done included, stay marked, and open[] keeps clients that
+ *     are blocked on them from being served.
  *
  * Owner: the shard's thread.
  */
@@ -39,6 +42,8 @@ struct exec {
     struct run **chains;     /* chains taken, to be merged into waiting in this turn or the next */
     uint32_t chains_count, chains_cap;
     uint32_t mark[SLOT_COUNT];
+    uint32_t open[SLOT_COUNT]; /* I4: ops of stopped transactions that concern the slot */
+    uint32_t open_all;         /* … that concern the whole shard */
     uint16_t held[SLOT_COUNT]; /* how many ops hold the slot: 0 or 1 */
 };
 
@@ -51,6 +56,11 @@ bool exec_turn(struct shard *s);
 void exec_serve(struct shard *s);
 /* True when the shard has something to do that no message will announce. */
 bool exec_must_not_sleep(const struct shard *s);
+/* I4: nobody may be served with keys of this slot now. */
+static inline bool exec_in_transaction(const struct exec *x, uint16_t slot)
+{
+    return x->open[slot] > 0 || x->open_all > 0;
+}
 /* For the keyspace's background work: the slot is here and nobody has borrowed it. */
 bool exec_may_touch(void *shard, uint16_t slot);
 /* Runs one command on this thread: the call of op is built, timed and counted. */

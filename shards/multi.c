@@ -305,6 +305,21 @@ static void defer(struct shard *s, struct conn *conn, const struct command *cmd,
     }
 }
 
+/* Subscriptions change when they are taken in (subscribe.h), so that must wait for the decision:
+ * a barrier that does nothing, behind which the rest is sent. */
+static void run_wait(struct call *c)
+{
+    call_conn(c)->first_op->argv = NULL; /* it counts as no command (route.c, account) */
+}
+
+static void wait_for_decision(struct shard *s, struct conn *conn)
+{
+    static const struct command wait = {.name = "exec", .full_name = "exec", .run = run_wait,
+                                        .arity = 1, .route = ROUTE_BARRIER};
+    static const struct slice argv[1];
+    route_barrier(s, conn, &wait, argv, 1);
+}
+
 /* Up to the end, or a barrier command: then true. */
 static bool send_queued(struct shard *s, struct conn *conn)
 {
@@ -316,6 +331,12 @@ static bool send_queued(struct shard *s, struct conn *conn)
         const struct multi_command *q = &m->queue[m->at++];
         const struct command *cmd = q->command;
         struct slice *argv = m->args + m->args_at;
+        if (m->check != NULL && cmd->route == ROUTE_SUBSCRIBE) {
+            m->at--;
+            wait_for_decision(s, conn);
+            stop = true;
+            break;
+        }
         m->args_at += q->argc;
         if (m->check != NULL && cmd->route == ROUTE_SUBSCRIBE) {
             m->at--; /* it takes effect when it is taken in: only what is sure to happen */

@@ -30,7 +30,7 @@ static void publish(struct shard *s, const char *kind, int db, struct slice abou
     struct slice name = slice_of(channel, len + about.len);
     uint64_t hash = hash_bytes(name.ptr, name.len);
     if (may_be_heard(s, hash)) {
-        pubsub_publish_channel(s, name, hash, payload);
+        pubsub_publish_channel(s, SUB_CHANNEL, name, hash, payload);
     }
     pubsub_publish_patterns(s, name, payload);
     if (channel != stack) {

@@ -203,15 +203,18 @@ static char *put_bulk(char *out, struct slice text)
     return out + text.len + 2;
 }
 
-/* word, the pattern unless ptr is NULL, channel, payload. */
-static struct push *encode(struct slice word, struct slice pattern, struct slice channel,
-                           struct slice payload)
+/* The word for the kind, the pattern if it is one, channel, payload. */
+static struct push *encode(enum subscription_kind kind, struct slice pattern,
+                           struct slice channel, struct slice payload)
 {
     enum { AROUND = REPLY_HEADER_MAX + 2 };
+    static const char *const words[SUB_KINDS] = {"message", "pmessage", "smessage"};
+    struct slice word = slice_str(words[kind]);
     size_t room = 4 * AROUND + word.len + pattern.len + channel.len + payload.len;
-    struct push *push = push_new(pattern.ptr != NULL ? 4 : 3, room);
+    struct push *push = push_new(kind == SUB_PATTERN ? 4 : 3, room);
+    push->kind = (uint8_t)kind;
     char *out = put_bulk(push->bytes, word);
-    if (pattern.ptr != NULL) {
+    if (kind == SUB_PATTERN) {
         out = put_bulk(out, pattern);
     }
     out = put_bulk(out, channel);
@@ -239,7 +242,7 @@ uint64_t pubsub_publish_patterns(struct shard *s, struct slice channel, struct s
         if (!glob_match(pattern, channel, false)) {
             continue;
         }
-        struct push *push = encode(slice_str("pmessage"), pattern, channel, payload);
+        struct push *push = encode(SUB_PATTERN, pattern, channel, payload);
         send_to_topic(s, topic, push);
         push_release(push);
         receivers += topic->subscribers;
@@ -253,8 +256,7 @@ uint64_t pubsub_publish(struct shard *s, enum subscription_kind kind, struct sli
     uint64_t receivers = 0;
     const struct topic *topic = topic_find(s, kind, channel, hash);
     if (topic != NULL) {
-        const char *word = kind == SUB_SHARD_CHANNEL ? "smessage" : "message";
-        struct push *push = encode(slice_str(word), slice_of(NULL, 0), channel, payload);
+        struct push *push = encode(kind, slice_of(NULL, 0), channel, payload);
         send_to_topic(s, topic, push);
         push_release(push);
         receivers = topic->subscribers;
@@ -265,18 +267,18 @@ uint64_t pubsub_publish(struct shard *s, enum subscription_kind kind, struct sli
     return receivers;
 }
 
-void pubsub_publish_channel(struct shard *s, struct slice channel, uint64_t hash,
-                            struct slice payload)
+void pubsub_publish_channel(struct shard *s, enum subscription_kind kind, struct slice channel,
+                            uint64_t hash, struct slice payload)
 {
     unsigned owner = s->server->slot_shard[hash_slot(channel.ptr, channel.len)];
     const struct topic *topic = NULL;
     if (owner == s->id) {
-        topic = topic_find(s, SUB_CHANNEL, channel, hash);
+        topic = topic_find(s, kind, channel, hash);
         if (topic == NULL) {
             return;
         }
     }
-    struct push *push = encode(slice_str("message"), slice_of(NULL, 0), channel, payload);
+    struct push *push = encode(kind, slice_of(NULL, 0), channel, payload);
     if (topic != NULL) {
         send_to_topic(s, topic, push);
     } else {
@@ -289,7 +291,7 @@ void pubsub_forwarded(struct shard *s, struct push *push)
 {
     struct slice channel = slice_of(push->bytes + push->channel_at, push->channel_len);
     const struct topic *topic =
-        topic_find(s, SUB_CHANNEL, channel, hash_bytes(channel.ptr, channel.len));
+        topic_find(s, push->kind, channel, hash_bytes(channel.ptr, channel.len));
     if (topic != NULL) {
         send_to_topic(s, topic, push);
     }

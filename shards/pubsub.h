@@ -14,6 +14,9 @@
  * Keyspace events (notify.h) arise where the key is worked on: patterns are matched there, a message
  * for a channel proper is forwarded to the channel's owner.
  *
+ * A PUBLISH inside of another command is forwarded in the same way if its channel belongs to a
+ * third shard.
+ *
  * I1  All subscribers of a channel see its messages in one order: that in which its owner executed
  *     them (push.h I1).
  * I2  A message goes to exactly those who are subscribed at the PUBLISH's place in the order: to as
@@ -71,8 +74,8 @@ uint64_t pubsub_publish(struct shard *s, enum subscription_kind kind, struct sli
 /* Only to patterns, from the shard where it arises. */
 uint64_t pubsub_publish_patterns(struct shard *s, struct slice channel, struct slice payload);
 /* Only to the channel, on whatever shard owns it. */
-void pubsub_publish_channel(struct shard *s, struct slice channel, uint64_t hash,
-                            struct slice payload);
+void pubsub_publish_channel(struct shard *s, enum subscription_kind kind, struct slice channel,
+                            uint64_t hash, struct slice payload);
 /* Such a message has come to the owner. */
 void pubsub_forwarded(struct shard *s, struct push *push);
 

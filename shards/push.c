@@ -182,20 +182,6 @@ static void write_now(struct push *push, struct conn *conn)
     conn_output_ready(conn);
 }
 
-/* How many commands of the connection are answered when this one is. */
-static uint64_t answered_with(const struct conn *conn, const struct op *origin)
-{
-    uint64_t n = conn->drained;
-    for (const struct op *op = conn->first_op; op != NULL; op = op->conn_next) {
-        n++;
-        if (op == origin) {
-            return n;
-        }
-    }
-    assert(!"I2: the command that caused it has not come back");
-    return n;
-}
-
 /* I3: nothing overtakes what was pushed before it on the same shard. */
 static uint64_t not_before_held(const struct conn *conn, uint16_t from, uint64_t after)
 {
@@ -225,8 +211,7 @@ static inline void deliver(struct conn *conn, const struct delivery *d, uint64_t
         return;
     }
     if (d->origin != NULL && d->origin->run->conn == conn) {
-        uint64_t own = answered_with(conn, d->origin);
-        after = own > after ? own : after;
+        after = d->origin->number > after ? d->origin->number : after;
     }
     if (conn->held != NULL) {
         after = not_before_held(conn, d->from, after);

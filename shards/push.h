@@ -56,6 +56,7 @@ typedef void push_writer(const struct push *push, struct conn *conn);
 struct push {
     _Atomic uint32_t refs;
     uint32_t elements;     /* of the array (RESP2) or push (RESP3) */
+    uint8_t kind;          /* of a message: enum subscription_kind */
     push_writer *write;    /* NULL: elements, then the bytes as they are */
     size_t len;            /* of bytes: the elements in RESP */
     size_t channel_at, channel_len; /* within bytes: a message's channel and payload; 0: it is none */

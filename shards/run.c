@@ -44,7 +44,8 @@ struct run *run_new(struct run_pool *pool, unsigned home, unsigned shard, uint64
     run->home = (uint16_t)home;
     run->shard = (uint16_t)shard;
     run->flags = 0;
-    run->first = run->last = run->at = NULL;
+    run->first = run->last = run->at = run->unit = NULL;
+    run->unit_open = false;
     reply_init(&run->reply, resp);
     run->conn = conn;
     run->io_buf = NULL;

@@ -112,6 +112,8 @@ struct run {
     uint32_t flags;         /* enum run_flag */
     struct op *first, *last;
     struct op *at;          /* executing shard: the next op to run */
+    struct op *unit;        /* … the first op of the transaction that has begun, NULL: none */
+    bool unit_open;         /* … which has stopped in the middle (exec.h I4) */
     struct reply reply;
     /* home */
     struct conn *conn;

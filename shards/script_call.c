@@ -81,9 +81,9 @@ static bool stray(struct script_run *x, const struct command *cmd, struct reply 
     if (!x->bounded) {
         return true;
     }
-    x->abandoned = x->may_restart && !x->wrote && !x->told;
-    refuse(x, cmd, "ERR Script reached for a key that it did not declare, after it had written; now "
-                   "that this is known it will not happen again. Declare the key, or run it anew", out);
+    x->abandoned = x->may_restart && !x->wrote; /* I2 of scripting.h */
+    refuse(x, cmd, "ERR Script reached for a key that its text does not show; now that this is known "
+                   "it will not happen again. Run it anew", out);
     return false;
 }
 
@@ -285,26 +285,11 @@ static void run_at_home(struct script_run *x, struct call *c)
     }
 }
 
-/* PUBLISH: the owner of the channel counts and orders; from another shard the message is sent there,
- * and only those who listen by patterns, which every shard knows, are counted. */
+/* The row finds the channel's owner by itself when it is given no key (cmd_pubsub.c). */
 static void run_publish(struct script_run *x, struct call *c)
 {
-    struct slice channel = c->argv[1];
-    x->told = true;
-    struct key k = {.ptr = channel.ptr, .len = (uint32_t)channel.len, .arg = 1,
-                    .hash = hash_bytes(channel.ptr, channel.len),
-                    .slot = hash_slot(channel.ptr, channel.len)};
-    k.shard = x->shard->server->slot_shard[k.slot];
-    if (k.shard == x->shard->id) {
-        c->keys = &k;
-        c->nkeys = 1;
-        c->command->run(c);
-    } else if (slice_is(slice_str(c->command->name), "publish")) {
-        pubsub_publish_channel(x->shard, channel, k.hash, c->argv[2]);
-        reply_int(c->out, (int64_t)pubsub_publish_patterns(x->shard, channel, c->argv[2]));
-    } else {
-        reply_error(c->out, SCRIPT_ERROR_NOSCRIPT);
-    }
+    c->nkeys = 0;
+    c->command->run(c);
 }
 
 static void run_routed(struct script_run *x, struct call *c, uint32_t nkeys)
@@ -351,6 +336,10 @@ void script_call(void *ctx, const struct slice *argv, uint32_t argc, struct repl
     uint32_t nkeys = cmd->route == ROUTE_KEYS ? find_keys(x, cmd, argv, argc) : 0;
     if (!within_reach(x, cmd, argv, argc, nkeys, out) ||
         (everywhere && (x->bounded || x->watched) && !stray(x, cmd, out))) {
+        return;
+    }
+    if (x->may_restart && (cmd->flags & (CMD_WRITE | CMD_PUBSUB | CMD_MAY_REPLICATE))) {
+        stray(x, cmd, out); /* while it still can be run anew: I2 */
         return;
     }
     if (cmd->flags & CMD_WRITE) {

@@ -15,7 +15,6 @@ struct script_run {
     bool read_only, allow_oom;
     bool out_of_memory;       /* when it began */
     bool wrote;
-    bool told;                /* has published: cannot be run anew, either */
     bool bounded;             /* only declared slots are in reach */
     bool watched;             /* not bounded, but told apart (UNKNOWN) */
     bool strayed;             /* reached for others */

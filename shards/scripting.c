@@ -181,7 +181,7 @@ bool scripting_compiles(struct shard *s, struct runnable *r, struct reply *out)
 /* A run that failed says nothing about what a better one will reach for. */
 static void remember_reach(const struct script_run *x, bool failed)
 {
-    if (x->strayed) {
+    if (x->strayed || (x->watched && x->wrote)) {
         atomic_store_explicit(&x->what->reach, RUNNABLE_WIDE, memory_order_relaxed);
     } else if (x->watched && !failed) {
         uint8_t unknown = RUNNABLE_UNKNOWN; /* another shard may just have found it WIDE */

@@ -11,20 +11,17 @@
  * several, a script (by digest; a function by its library) is in one of four states:
  *
  *                    first run: all shards whole
- *   UNKNOWN ──┬── kept to its keys ──► TRIED ──┐
- *             │                                │ reaches for another slot
- *             └── did not ──► WIDE ◄───────────┘
+ *   UNKNOWN ──┬── only read its keys ──► TRIED ──┐
+ *             │                                  │ writes, or reaches for another slot
+ *             └── did more ──► WIDE ◄────────────┘
  *   PROVEN: its text shows that it cannot (script_scan.h)
  *
  *   PROVEN    runs on its keys' slots alone, pipelined like any command
  *   TRIED     the same, but its connection takes in nothing behind it until it is answered: if it
- *             strays before it has written, it is abandoned and run anew, with all shards whole, at
- *             a later place in the order; a command behind it must not have run by then
+ *             is about to do more, it is abandoned and run anew, with all shards whole, at a later
+ *             place in the order; a command behind it must not have run by then
  *   UNKNOWN,  borrow all shards whole (group_lend_all): nothing else runs meanwhile, as in Redis.
  *   WIDE      Costs a message to and from every shard, and their time while it runs
- *
- * A TRIED script that strays after it has written gets an error: its writes stay, as those of any
- * script that fails, and from then on it is WIDE.
  *
  * I1  What a script touches on a shard lies in slots that its op holds there (or the shard is its
  *     own and has come to the op's turn), else the script is stopped before the command runs.

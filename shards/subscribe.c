@@ -214,7 +214,7 @@ static void group_takes_over(struct intake *in)
     group->subs_count = in->count;
     group->subs_leave = !in->add;
     for (uint32_t i = 0; i < in->count && in->add; i++) {
-        in->subs[i]->confirmed_at = conn->drained + conn->in_flight; /* I3 */
+        in->subs[i]->confirmed_at = head->number; /* I3 */
     }
     mem_free(in->subs);
 }

@@ -24,7 +24,7 @@
  *     leave it, answered or not.
  *
  * Limits: the set changes before the parts run. That is right for commands that cannot fail; a
- * transaction that may be given up must take its commands in after it is decided.
+ * transaction that may be given up (WATCH) takes them in after it is decided (multi.c).
  */
 #ifndef ASHLAR_SHARDS_SUBSCRIBE_H
 #define ASHLAR_SHARDS_SUBSCRIBE_H

@@ -419,3 +419,20 @@ def test_clients_that_vanish(storm):
                 break
             time.sleep(0.02)
         assert len(set(halves)) == 1 and int(halves[0]) > 0, halves
+
+
+def test_blocked_clients_see_whole_transactions(storm):
+    """What a transaction pushes and takes away again is never given to a client blocked on the key."""
+    def write(raw, rnd, number):
+        k = rnd.randrange(4)
+        source, target, other = "src:%d:%d" % (number, k), "dst:%d" % k, "other:%d:%d" % (number, k)
+        done = execute(raw, ["RPUSH", source, "x"], ["LMOVE", source, target, "LEFT", "RIGHT"], ["RPUSH", target, "y"],
+                       ["RENAME", target, other], ["DEL", source, other])
+        assert done == [(":", 1), ("$", b"x"), (":", 2), OK, (":", 1)]
+
+    def block(raw, rnd, number):
+        assert raw.call("BLPOP", "dst:%d" % (number % 4), "0.2") == ("*", None)
+
+    storm.add(block, 4)
+    storm.add(write, 4)
+    storm.blow()

@@ -291,3 +291,31 @@ def test_the_end_with_subscribers(launch):
             c.read()
     s.process.terminate()
     assert s.process.wait(20) == 0
+
+
+def transaction_talk(port, resp, touched):
+    """What a transaction that subscribes answers; a watched key is touched or not."""
+    with Raw(port, resp) as c, Raw(port) as other:
+        c.call('WATCH', 'watched')
+        if touched:
+            other.call('SET', 'watched', 'x')
+        got = c.pipeline([['MULTI'], ['SET', 'a', '1'], ['SUBSCRIBE', 'c1', 'c2'], ['INCR', 'a'],
+                          ['PUBLISH', 'c9', 'm'], ['UNSUBSCRIBE', 'c1'], ['EXEC']])
+        got.append(other.call('PUBSUB', 'NUMSUB', 'c1', 'c2'))
+        other.call('PUBLISH', 'c2', 'hello')
+        if not touched:
+            # The two channels of SUBSCRIBE are two elements, but EXEC counts commands.
+            got.append(c.read())
+            got.append(c.read())
+        got += c.pipeline([['UNSUBSCRIBE', 'c1', 'c2'], ['PING']])
+        return got
+
+
+@pytest.mark.parametrize('touched', [False, True])
+@pytest.mark.parametrize('resp', [2, 3])
+def test_subscribe_in_a_watched_transaction(server, oracle, resp, touched):
+    for s in (server, oracle):
+        with Raw(s.port) as c:
+            c.call('FLUSHALL')
+    for _ in range(5):
+        assert transaction_talk(server.port, resp, touched) == transaction_talk(oracle.port, resp, touched)

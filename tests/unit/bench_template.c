@@ -194,7 +194,7 @@ Test(bench_template, expected_value_is_what_set_sends)
     ab_template_free(&get);
 }
 
-/* ---- replies ----------------------------------------------------------------------------------- */
+/* ---- replies --------------------------------------------------------------------------------- */
 
 static void expect_replies(const char *stream, size_t len, const char *types)
 {
@@ -291,7 +291,7 @@ Test(bench_reply, values_are_compared)
     cr_assert_not(differs("-ERR\r\n", 6, 200));
 }
 
-/* ---- cluster ----------------------------------------------------------------------------------- */
+/* ---- cluster --------------------------------------------------------------------------------- */
 
 Test(bench_cluster, slots_as_redis_has_them)
 {
