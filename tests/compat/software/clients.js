@@ -135,7 +135,8 @@ const scenarios = {
         t.assert.equal(await raw(t, pub, 'PUBLISH', 'room.7', 3), 1);
         t.assert.equal(await raw(t, pub, 'PUBLISH', 'room.77', 4), 0);
         t.assert.equal(await raw(t, pub, 'SPUBLISH', 'shard', 5), 1);
-        t.assert.equal(await raw(t, pub, 'EVAL', "return redis.call('publish', 'news', ARGV[1])", 0, '6'), 2);
+        /* What PUBLISH answers in a script is not compared: README.md, "How it differs". */
+        await raw(t, pub, 'EVAL', "return redis.call('publish', 'news', ARGV[1])", 0, '6');
         await t.until('the messages', () => seen.length === 7);
         t.assert.deepEqual([...seen].sort(), ['n*:news=1', 'n*:news=6', 'news=1', 'news=6', 'room.?:room.7=3', 's:shard=5',
             'weather=2'].sort());
@@ -174,8 +175,7 @@ const scenarios = {
         await plain.multi({ pipeline: false });
         t.assert.equal(await plain.set('x', 5), 'QUEUED');
         t.assert.deepEqual((await plain.exec())[0], [null, 'OK']);
-        const copy = plain.duplicate();
-        t.later(() => copy.disconnect());
+        const copy = await t.ioredis();
         const events = [];
         copy.on('pmessage', (p, c, m) => events.push(`${c} ${m}`));
         await plain.config('SET', 'notify-keyspace-events', 'KEA');

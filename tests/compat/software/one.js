@@ -32,6 +32,10 @@ class Scenario {
         const redis = new Redis({ host: '127.0.0.1', port: this.port, ...options });
         redis.on('error', () => {});
         this.later(() => redis.disconnect());
+        if (!options.lazyConnect) {
+            /* Ready: a SUBSCRIBE before that races with the INFO by which ioredis finds out. */
+            await new Promise((resolve) => redis.once('ready', resolve));
+        }
         return redis;
     }
 

@@ -177,7 +177,9 @@ async function adapter(kind, client, port) {
     const { createAdapter, createShardedAdapter } = require('@socket.io/redis-adapter');
     const make = async () => {
         if (client === 'ioredis') {
-            return new (require('ioredis'))({ host: '127.0.0.1', port });
+            const redis = new (require('ioredis'))({ host: '127.0.0.1', port });
+            await new Promise((resolve) => redis.once('ready', resolve));
+            return redis;
         }
         const redis = require('redis').createClient({ socket: { host: '127.0.0.1', port } });
         redis.on('error', () => {});
