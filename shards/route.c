@@ -150,7 +150,11 @@ void route_conn_append(struct conn *conn, struct op *op)
 static struct reply *home_reply(struct shard *s, struct conn *conn, const struct command *cmd)
 {
     struct reply *out = &conn->out;
-    if (conn->in_flight > 0) {
+    struct op *last = conn->last_op;
+    if (last != NULL && (last->flags & (OP_DONE | OP_BARRIER)) == OP_DONE) {
+        out = &last->run->reply; /* an answer of home's own is the last: this one goes with it */
+        s->route->home_queued = true;
+    } else if (conn->in_flight > 0) {
         struct run *run = run_start(s, conn, s->id);
         run->flags |= RUN_DONE;
         struct op *op = route_op_new(s, run, conn, cmd, NULL, 0);
@@ -171,7 +175,7 @@ static void home_reply_end(struct conn *conn, struct reply *out, size_t before)
     if (out == &conn->out) {
         conn_output_ready(conn);
     } else {
-        conn->last_op->reply_bytes = out->total_bytes - before;
+        conn->last_op->reply_bytes += out->total_bytes - before;
     }
 }
 
