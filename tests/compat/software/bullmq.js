@@ -192,7 +192,10 @@ const scenarios = {
         const parents = await queue(t, 'parents');
         const children = await queue(t, 'children');
         const seen = [];
-        await worker(t, 'grandchildren', async (job) => { seen.push(job.name); return job.data.v; }, { concurrency: 4 });
+        await worker(t, 'grandchildren', async (job) => {
+            seen.push(job.name);
+            return job.data.v;
+        }, { concurrency: 4 });
         await worker(t, 'children', async (job) => {
             seen.push(job.name);
             if (job.data.fail) {
@@ -416,7 +419,8 @@ const scenarios = {
         await kept.addBulk(Array.from({ length: 20 }, () => ({ name: 'x', data: {} })));
         await t.until('20 jobs', async () => n === 20 && await kept.getActiveCount() === 0);
         t.assert.equal(await kept.getCompletedCount(), 3);
-        await q.addBulk(Array.from({ length: 300 }, (_, i) => ({ name: 'x', data: {}, opts: i % 2 ? { delay: 90000 } : {} })));
+        await q.addBulk(Array.from({ length: 300 }, (_, i) =>
+            ({ name: 'x', data: {}, opts: i % 2 ? { delay: 90000 } : {} })));
         await q.obliterate();
         t.assert.deepEqual(await redis.keys('bull:cleaned:*'), []);
     },
@@ -456,7 +460,8 @@ const scenarios = {
         const taken = await gone.getNextJob('token');
         t.assert.equal(taken.id, job.id);
         t.assert.equal(await q.getActiveCount(), 1);
-        await worker(t, 'stalling', async () => 'by another', { lockDuration: 1000, stalledInterval: 300, maxStalledCount: 2 });
+        await worker(t, 'stalling', async () => 'by another',
+            { lockDuration: 1000, stalledInterval: 300, maxStalledCount: 2 });
         t.assert.equal(await job.waitUntilFinished(e, 15000), 'by another');
         await t.until('the event', () => stalls.includes(job.id));
         await t.assert.rejects(taken.moveToCompleted('late', 'token', false));
@@ -584,7 +589,8 @@ async function workerProcess(name, port) {
     const w = new Worker(name, async (job) => {
         await redis.hincrby('ran', job.data.i, 1);
         await new Promise((resolve) => setTimeout(resolve, 10));
-    }, { connection: { host: '127.0.0.1', port }, concurrency: 5, lockDuration: 1000, stalledInterval: 500, maxStalledCount: 3 });
+    }, { connection: { host: '127.0.0.1', port }, concurrency: 5, lockDuration: 1000, stalledInterval: 500,
+        maxStalledCount: 3 });
     w.on('completed', () => process.send('done'));
     w.on('error', () => {});
     process.on('disconnect', () => process.exit(0));

@@ -91,7 +91,8 @@ const scenarios = {
         const consumers = [0, 1, 2].map(async (k) => {
             const redis = await t.redis();
             for (let n = 0; !stop; n++) {
-                const reply = await raw(t, redis, 'XREADGROUP', 'GROUP', 'g', `c${k}`, 'COUNT', 7, 'BLOCK', 200, 'STREAMS', 's', '>');
+                const reply = await raw(t, redis, 'XREADGROUP', 'GROUP', 'g', `c${k}`, 'COUNT', 7, 'BLOCK', 200,
+                    'STREAMS', 's', '>');
                 for (const [id] of reply ? reply[0][1] : []) {
                     seen.set(id, (seen.get(id) || 0) + 1);
                     if (k !== 0 || n > 1) {
@@ -164,7 +165,8 @@ const scenarios = {
             keys.push(...some);
         }
         t.assert.equal(new Set(keys).size, 500);
-        const pipe = await plain.pipeline().set('x', 'y').incr('x').lpush('l', 1, 2).eval('return redis.call("LLEN", KEYS[1])', 1, 'l').exec();
+        const pipe = await plain.pipeline().set('x', 'y').incr('x').lpush('l', 1, 2)
+            .eval('return redis.call("LLEN", KEYS[1])', 1, 'l').exec();
         t.assert.match(pipe[1][0].message, /not an integer/);
         t.assert.deepEqual([pipe[0][1], pipe[2][1], pipe[3][1]], ['OK', 2, 2]);
         const tx = await plain.multi().set('x', 1).incr('x').hset('x', 'f', 1).get('x').exec();
