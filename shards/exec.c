@@ -166,7 +166,9 @@ static void track(struct shard *s, const struct op *op)
         !((op->flags & OP_PART) && op->group->lend != NULL)) {
         tracking_remember(s, op, op->keys, op->nkeys);
     }
-    tracking_turn(s);
+    if (!(op->flags & OP_MORE)) {
+        tracking_turn(s); /* what a transaction changes here is told at once */
+    }
 }
 
 static uint32_t call_flags(const struct shard *s, const struct op *op)
