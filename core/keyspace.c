@@ -62,6 +62,7 @@ void keyspace_destroy(struct keyspace *ks)
     for (int i = 0; i < ks->databases; i++) {
         mem_free(ks->db[i]);
     }
+    mem_free(ks->eviction_);
     mem_free(ks->db);
     mem_free(ks);
 }

@@ -62,6 +62,7 @@ struct keyspace_stats {
 };
 
 struct deferred_free; /* values being freed in slices */
+struct eviction;      /* candidates for eviction (keyspace_evict.c) */
 
 struct keyspace;
 struct key;
@@ -77,6 +78,8 @@ typedef void keyspace_modified_hook(struct keyspace *ks, int db, const struct ke
 typedef void keyspace_ready_hook(struct keyspace *ks, int db, const struct key *k);
 /* The key has expired and is about to be deleted, by access or by the active cycle: journal. */
 typedef void keyspace_expired_hook(struct keyspace *ks, int db, const struct key *k);
+/* The key is about to be deleted because memory is short: journal. */
+typedef void keyspace_evicted_hook(struct keyspace *ks, int db, const struct key *k);
 /* The same for a field of a hash. */
 typedef void keyspace_field_expired_hook(struct keyspace *ks, int db, const struct key *k,
                                          struct slice field);
@@ -89,6 +92,7 @@ struct keyspace_hooks {
     keyspace_modified_hook *modified;
     keyspace_ready_hook *ready;
     keyspace_expired_hook *expired;
+    keyspace_evicted_hook *evicted;
     keyspace_field_expired_hook *field_expired;
     keyspace_flushing_hook *flushing;
     keyspace_swapping_hook *swapping;
@@ -120,6 +124,7 @@ struct keyspace {
         size_t idle_after;        /* idle memory that the last pass could not do away with */
         bool in_pass;
     } compact_;                   /* where compaction is */
+    struct eviction *eviction_; /* NULL until the first */
     uint64_t random_state_;
     struct keyspace *view_of;   /* the owner's keyspace when this is a view, NULL otherwise */
     struct keyspace_hooks hooks; /* copied into views */
@@ -271,6 +276,13 @@ bool keyspace_free_pending(const struct keyspace *ks);
  * other threads have freed and gives empty memory to the kernel. Entries' addresses change: between
  * commands only. */
 bool keyspace_compact_slice(struct keyspace *ks, const struct keyspace_background *b);
+/* Deletes the key that maxmemory-policy says should go next, of those that may be touched; tells
+ * the hooks, posts the event. A large value is put aside, to be freed by keyspace_free_slice. False
+ * when there is none. Uses now_ms and may_touch of b. *freed_bytes: what was freed at once, without
+ * what telling others has taken. */
+bool keyspace_evict(struct keyspace *ks, const struct keyspace_background *b, int64_t *freed_bytes);
+/* How many keys the policy may take. */
+int64_t keyspace_evictable(const struct keyspace *ks);
 /* Earliest expiry that may be due in any slot of this shard (a lower bound), INT64_MAX if none. */
 int64_t keyspace_expire_next_ms(const struct keyspace *ks);
 

@@ -1,6 +1,6 @@
 /* keyspace_internal.h - what the files of the keyspace share: keyspace.c (life, looking up,
- * changing), keyspace_expire.c (active expiry, freeing in slices), keyspace_scan.c (walking,
- * random keys, digests). Owner's thread, or a borrower's for a view. */
+ * changing), keyspace_expire.c (active expiry, freeing in slices), keyspace_evict.c (eviction),
+ * keyspace_scan.c (walking, random keys, digests). Owner's thread, or a borrower's for a view. */
 #ifndef ASHLAR_CORE_KEYSPACE_INTERNAL_H
 #define ASHLAR_CORE_KEYSPACE_INTERNAL_H
 

@@ -82,6 +82,7 @@ static void change_part(struct shard *shard, void *ctx)
     const struct change *change = ctx;
     shard->config = change->fresh;
     shard->keyspace->settings = &change->fresh->core;
+    evict_configured(shard);
 }
 
 static void retire(const struct config *old)
@@ -360,6 +361,7 @@ static void reset_part(struct shard *shard, void *ctx)
 {
     (void)ctx;
     stats_reset(shard);
+    evict_reset(shard);
 }
 
 static void reset_done(struct call *c, void *ctx)

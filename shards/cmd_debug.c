@@ -536,6 +536,17 @@ static void cmd_debug_list_large(struct call *c)
     }
 }
 
+/* The shards' timers do nothing; what follows commands and connections at once goes on. */
+static void cmd_debug_pause_cron(struct call *c)
+{
+    if (args_fit(c, 3, 3)) {
+        struct server *server = call_conn(c)->shard->server;
+        atomic_store_explicit(&server->cron_paused, loose_int(c->argv[2]) != 0,
+                              memory_order_relaxed);
+        reply_ok(c->out);
+    }
+}
+
 static void cmd_debug_help(struct call *c)
 {
     static const char *const lines[] = {
@@ -561,6 +572,8 @@ static void cmd_debug_help(struct call *c)
         "    Crash as when memory runs out.",
         "PANIC",
         "    Crash on purpose.",
+        "PAUSE-CRON <0|1>",
+        "    Let the server's timers do nothing, or work again.",
         "POPULATE <count> [<prefix>] [<size>]",
         "    Create <count> string keys named key:<number>, or <prefix>:<number>.",
         "PROTOCOL <type>",
@@ -618,6 +631,8 @@ const struct command debug_subcommands[] = {
     },
     {DEBUG_ROW("oom", cmd_debug_oom, -2, ROUTE_HOME, "Crashes as when memory runs out.")},
     {DEBUG_ROW("panic", cmd_debug_panic, -2, ROUTE_HOME, "Crashes on purpose.")},
+    {DEBUG_ROW("pause-cron", cmd_debug_pause_cron, -2, ROUTE_BARRIER,
+               "Stops the work of timers, or lets it go on.")},
     {
         DEBUG_ROW("populate", cmd_debug_populate, -2, ROUTE_ALL, "Creates many keys."),
         .apart = APART_OK,

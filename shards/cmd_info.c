@@ -264,16 +264,19 @@ static void stats_traffic(struct report *r)
 static void section_stats(struct report *r)
 {
     uint64_t hits = 0, misses = 0, expired = 0, expired_fields = 0, evicted = 0;
+    uint64_t exceeded_ms, exceeding_ms;
     GATHERED_SUM(r, hits, keyspace.hits);
     GATHERED_SUM(r, misses, keyspace.misses);
     GATHERED_SUM(r, expired, keyspace.expired);
     GATHERED_SUM(r, expired_fields, keyspace.expired_fields);
     GATHERED_SUM(r, evicted, keyspace.evicted);
+    evict_exceeded_mp(r->server->shards[0], &exceeded_ms, &exceeding_ms);
     stats_traffic(r);
     text_printf(&r->text,
                 "sync_full:0\r\nsync_partial_ok:0\r\nsync_partial_err:0\r\nexpired_keys:%llu\r\n"
                 "expired_subkeys:%llu\r\n"
-                "evicted_keys:%llu\r\nevicted_clients:%llu\r\nkeyspace_hits:%llu\r\n"
+                "evicted_keys:%llu\r\nevicted_clients:%llu\r\ntotal_eviction_exceeded_time:%llu\r\n"
+                "current_eviction_exceeded_time:%llu\r\nkeyspace_hits:%llu\r\n"
                 "keyspace_misses:%llu\r\npubsub_channels:%llu\r\npubsub_patterns:%llu\r\n"
                 "pubsubshard_channels:%llu\r\nlatest_fork_usec:0\r\ntotal_forks:0\r\n"
                 "migrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\n"
@@ -282,7 +285,8 @@ static void section_stats(struct report *r)
                 "current_active_defrag_time:0\r\n",
                 (unsigned long long)expired, (unsigned long long)expired_fields,
                 (unsigned long long)evicted,
-                SHARDS_SUM(r, evicted_clients), (unsigned long long)hits,
+                SHARDS_SUM(r, evicted_clients), (unsigned long long)exceeded_ms,
+                (unsigned long long)exceeding_ms, (unsigned long long)hits,
                 (unsigned long long)misses, SHARDS_SUM(r, pubsub_channels),
                 (unsigned long long)counter_get(&r->server->shards[0]->stats.pubsub_patterns),
                 SHARDS_SUM(r, pubsub_shard_channels)); /* every shard has all patterns */

@@ -59,6 +59,7 @@ struct config {
     int64_t client_query_buffer_limit;
     struct output_limit output_limit[CLIENT_CLASSES];
     int64_t maxmemory_clients; /* bytes; negative: percent of maxmemory */
+    int maxmemory_eviction_tenacity;
 
     /* server */
     char *dir;                /* absolute; the process works there */

@@ -293,7 +293,7 @@ const struct config_row config__rows[] = {
     INT("maxmemory", NULL, CONFIG_MEMORY, 0, INT64_MAX, "0", AT(core.maxmemory)),
     ENUM("maxmemory-policy", 0, policies, "noeviction", AT(core.maxmemory_policy)),
     INT("maxmemory-samples", NULL, 0, 1, INT_MAX, "5", AT(core.maxmemory_samples)),
-    INT("maxmemory-eviction-tenacity", NULL, 0, 0, 100, "10"),
+    INT("maxmemory-eviction-tenacity", NULL, 0, 0, 100, "10", AT(maxmemory_eviction_tenacity)),
     INT("lfu-log-factor", NULL, 0, 0, INT_MAX, "10", AT(core.lfu_log_factor)),
     INT("lfu-decay-time", NULL, 0, 0, INT_MAX, "1", AT(core.lfu_decay_time)),
     BOOL("activedefrag", NULL, 0, "no", .check = check_defrag),

@@ -502,6 +502,13 @@ static bool ends_unit(const struct op *op)
     return !(op->flags & OP_MORE);
 }
 
+/* Whether memory is looked at before an op: it may need some, and has not begun. */
+static bool needs_room(const struct op *op)
+{
+    return (!(op->command->flags & CMD_READONLY) || (op->flags & OP_MULTI)) &&
+           !(op->outcome & OP_HELD);
+}
+
 enum run_state { RUN_LEFT, RUN_PARKED, RUN_FINISHED };
 
 /* One command that is on this shard alone. False: it waits for data, and its run is parked. */
@@ -554,6 +561,9 @@ static enum run_state run_ops(struct shard *s, struct run *run)
             return RUN_LEFT;
         }
         inside = (run->flags & RUN_FREE) && (op->flags & OP_MORE);
+        if (s->config->core.maxmemory > 0 && run->unit == NULL && needs_room(op)) {
+            evict_before(s);
+        }
         if (run->unit == NULL && (op->flags & OP_MORE)) {
             run->unit = op;
         }
@@ -907,6 +917,7 @@ bool exec_turn(struct shard *s)
     } else {
         x->waits_for_horizon = false;
     }
+    evict_publish(s);
     pushes_flush(s); /* push.h I2: before what was executed after them goes back */
     if (x->returning) {
         send_returns(s);

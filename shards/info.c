@@ -109,8 +109,11 @@ void info_replid_change_mp(struct info *info)
 
 struct info_gathering *info_gathering_new(const struct shard *home, bool tables)
 {
-    struct info_gathering *g = mem_alloc_zero(sizeof *g);
-    g->shards = home->server->shard_count;
+    int64_t used_bytes = mem_used_total();
+    unsigned shards = home->server->shard_count;
+    struct info_gathering *g = mem_alloc_zero(sizeof *g + shards * sizeof *g->shard);
+    g->used_bytes = used_bytes;
+    g->shards = shards;
     g->databases = home->config->core.databases;
     g->tables = tables;
     return g;
@@ -185,7 +188,8 @@ void info_gather_part(struct shard *shard, void *gathering)
 {
     struct info_gathering *g = gathering;
     const struct keyspace *ks = shard->keyspace;
-    struct info_shard *out = mem_alloc_zero(sizeof *out);
+    struct info_shard *out =
+        mem_alloc_zero(sizeof *out + (size_t)ks->databases * sizeof *out->db);
     out->keyspace = ks->stats;
     out->dirty = ks->dirty;
     out->freeing = keyspace_free_pending(ks);
@@ -236,7 +240,7 @@ void info_allocator(char out[INFO_ALLOCATOR_BYTES])
 void info_memory(struct server *server, const struct info_gathering *g, struct info_memory *out)
 {
     *out = (struct info_memory){0};
-    out->used = mem_used_total();
+    out->used = g->used_bytes;
     note_peak_memory(server, out->used);
     out->peak = atomic_load_explicit(&server->peak_memory_bytes, memory_order_relaxed);
     out->startup = atomic_load_explicit(&server->info->startup_memory_bytes, memory_order_relaxed);

@@ -65,14 +65,15 @@ struct info_shard {
     size_t input_max_bytes, output_max_bytes; /* of one connection */
     size_t conns_bytes;                       /* of all; estimated, see INFO_CONNS_MAX */
     bool freeing;                             /* values wait to be freed in slices */
-    struct info_db db[DATABASES_MAX];
+    struct info_db db[];                      /* all databases */
 };
 
 struct info_gathering {
     unsigned shards;
     int databases;
-    bool tables;                          /* measure tables as well */
-    struct info_shard *shard[SHARDS_MAX]; /* each allocated and filled in by its shard */
+    bool tables;                /* measure tables as well */
+    int64_t used_bytes;         /* memory in use, without what gathering takes */
+    struct info_shard *shard[]; /* each allocated and filled in by its shard */
 };
 
 struct shard;

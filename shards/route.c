@@ -449,8 +449,8 @@ static const char *refuse(struct shard *s, const struct conn *conn, const struct
         !(cmd->flags & CMD_SUBSCRIBER) && conn_subscribed(conn)) {
         return refusal_of_subscriber(s->route, cmd);
     }
-    int64_t max = s->config->core.maxmemory;
-    if (max > 0 && (multi_flags(conn, cmd) & CMD_DENYOOM) && mem_used_total() > max) {
+    if (s->config->core.maxmemory > 0 && (multi_flags(conn, cmd) & CMD_DENYOOM) &&
+        evict_refuses(s)) {
         return "OOM command not allowed when used memory > 'maxmemory'.";
     }
     return NULL;

@@ -247,8 +247,7 @@ static void run(struct script_run *x, struct script_vm *vm, uint32_t nkeys)
 void scripting_run(struct call *c, struct runnable *r, uint32_t nkeys, bool read_only_command)
 {
     struct shard *s = c->host;
-    int64_t max = s->config->core.maxmemory;
-    bool oom = max > 0 && mem_used_total() > max;
+    bool oom = evict_refuses(s);
     struct script_vm *vm = scripting_vm(s);
     if (!scripting_compiles(s, r, c->out) || !may_run(c, r, read_only_command, oom)) {
         return;

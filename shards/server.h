@@ -10,6 +10,7 @@
 #include "core/mem.h"
 #include "shards/busy.h"
 #include "shards/config.h"
+#include "shards/evict.h"
 #include "shards/order.h"
 #include "shards/pubsub.h"
 #include <pthread.h>
@@ -70,6 +71,8 @@ struct server {
     _Alignas(64) _Atomic int32_t event_topics;
     _Atomic int32_t event_filter[EVENT_FILTER_SIZE];
 
+    struct evict_server evict; /* evict.h */
+    _Atomic bool cron_paused;  /* DEBUG PAUSE-CRON */
     _Atomic bool scripts_may_all; /* DEBUG SET-DISABLE-DENY-SCRIPTS */
 
     /* CLIENT PAUSE: until when (unix ms; 0: not paused) and whether only writes wait. Written by

@@ -110,6 +110,10 @@ static void end_pause(struct shard *s)
 static void cron(struct timer *t, uint64_t now_ns)
 {
     struct shard *s = (struct shard *)((char *)t - offsetof(struct shard, cron));
+    if (atomic_load_explicit(&s->server->cron_paused, memory_order_relaxed)) {
+        timers_set(&s->timers, t, now_ns + CRON_NS);
+        return;
+    }
     s->cron_runs++;
     publish_counters(s);
     end_pause(s);
@@ -175,6 +179,7 @@ static bool background(struct shard *s, bool idle)
     if (keyspace_free_pending(s->keyspace)) {
         more = !keyspace_free_slice(s->keyspace, clock_mono_ns() + BACKGROUND_SLICE_NS);
     }
+    more |= evict_slice(s);
     more |= expire(s);
     more |= compact(s, idle);
     return more;
@@ -260,6 +265,7 @@ static bool turn(struct shard *s, bool more)
     wait_turn(s, busy);
     read_clocks(s);
     follow_pause(s);
+    evict_look(s);
     counter_add(&s->stats.turns, 1);
     route_phase(s);
     bool worked = exec_turn(s);

@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 # Fields of Redis 7.0 for which we have no true value.
 INFO_LACKING = {
     'expired_stale_perc', 'expired_time_cap_reached_count', 'expire_cycle_cpu_milliseconds',
-    'total_eviction_exceeded_time', 'current_eviction_exceeded_time', 'dump_payload_sanitizations',
+    'dump_payload_sanitizations',
     'total_reads_processed', 'total_writes_processed', 'reply_buffer_shrinks', 'reply_buffer_expands',
     'lazyfreed_objects',
 }
