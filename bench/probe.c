@@ -86,7 +86,9 @@ static int compare_floats(const void *a, const void *b)
 
 static void samples_print(const char *name, struct samples *s)
 {
-    qsort(s->us, s->count, sizeof *s->us, compare_floats);
+    if (s->count > 0) {
+        qsort(s->us, s->count, sizeof *s->us, compare_floats);
+    }
     static const double q[] = {50, 99, 99.9, 100};
     double v[4] = {0};
     for (int i = 0; i < 4 && s->count; i++) {
