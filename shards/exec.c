@@ -163,6 +163,7 @@ static void unit_go_on(struct exec *x, struct run *run)
 static void track(struct shard *s, const struct op *op)
 {
     if ((op->flags & OP_TRACK) && (op->command->flags & CMD_READONLY) &&
+        op->command->prepare == NULL && /* a script: when it reads (script_call.c) */
         !((op->flags & OP_PART) && op->group->lend != NULL)) {
         tracking_remember(s, op, op->keys, op->nkeys);
     }

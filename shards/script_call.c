@@ -178,7 +178,7 @@ static void run_by_keys(struct script_run *x, struct call *c, uint32_t nkeys)
     c->command->run(c);
     x->outer->dirty += c->dirty;
     if ((s->executing->flags & OP_TRACK) && (c->command->flags & CMD_READONLY)) {
-        tracking_remember(s, s->executing, c->keys, nkeys);
+        tracking_remember(s, s->executing, s->executing->keys, s->executing->nkeys); /* all declared */
     }
 }
 
