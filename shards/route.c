@@ -21,7 +21,10 @@
 #include <stdlib.h>
 #include <strings.h>
 
-enum { INLINE_TEXT_BYTES = 16384 }; /* arguments of inline commands kept in one piece */
+enum {
+    INLINE_TEXT_BYTES = 16384, /* arguments of inline commands kept in one piece */
+    HOME_REPLY_BYTES = 1024,   /* answers of home's own that share an op: in_flight bounds their sum */
+};
 
 struct route *route_new(unsigned shards)
 {
@@ -151,7 +154,8 @@ static struct reply *home_reply(struct shard *s, struct conn *conn, const struct
 {
     struct reply *out = &conn->out;
     struct op *last = conn->last_op;
-    if (last != NULL && (last->flags & (OP_DONE | OP_BARRIER)) == OP_DONE) {
+    if (last != NULL && (last->flags & (OP_DONE | OP_BARRIER)) == OP_DONE &&
+        last->reply_bytes < HOME_REPLY_BYTES) {
         out = &last->run->reply; /* an answer of home's own is the last: this one goes with it */
         s->route->home_queued = true;
     } else if (conn->in_flight > 0) {
