@@ -920,6 +920,7 @@ bool exec_turn(struct shard *s)
     } else {
         x->waits_for_horizon = false;
     }
+    run_asked(s); /* a script that had everything may have just ended here */
     evict_publish(s);
     pushes_flush(s); /* push.h I2: before what was executed after them goes back */
     if (x->returning) {
