@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 enum {
-    INBUF_MIN_BYTES = 4096,
+    INBUF_MIN_BYTES = 4096,      /* of the block, as the next */
+    INBUF_ROUND_MAX = 1 << 20,   /* blocks up to here are powers of two */
     INPUT_PAUSE_BYTES = 1 << 20, /* input that waits behind a stalled connection */
     OUTPUT_NO_AUTH_BYTES = REPLY_LARGE_CHUNK + 1024,
 };
@@ -87,9 +88,16 @@ static bool own_reserve(struct conn *conn, size_t extra)
         /* Grow with what really arrives, not with what is announced. */
         cap = cap < wants && wants < 2 * cap ? wants : (cap < wants ? 2 * cap : cap);
     }
-    cap = cap < INBUF_MIN_BYTES ? INBUF_MIN_BYTES : cap;
+    cap = cap < INBUF_MIN_BYTES - sizeof *old ? INBUF_MIN_BYTES - sizeof *old : cap;
     if (in.len + extra > cap / 2 && cap > INBUF_MIN_BYTES && in.len + extra == cap) {
         cap += cap / 2;
+    }
+    if (cap <= INBUF_ROUND_MAX) { /* few sizes: the allocator keeps memory for every size apart */
+        size_t round = INBUF_MIN_BYTES;
+        while (round < cap + sizeof *old) {
+            round *= 2;
+        }
+        cap = round - sizeof *old;
     }
     struct inbuf *buf = mem_try_alloc(sizeof *buf + cap);
     if (buf == NULL) {
