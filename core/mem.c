@@ -151,3 +151,29 @@ void mem_free(void *p)
         raw_free(p);
     }
 }
+
+void *mem_try_alloc_sized(size_t bytes)
+{
+    void *p = raw_malloc(bytes);
+    if (p) {
+        mem_count((int64_t)bytes);
+    }
+    return p;
+}
+
+void *mem_try_realloc_sized(void *p, size_t old_bytes, size_t bytes)
+{
+    void *moved = raw_realloc(p, bytes);
+    if (moved) {
+        mem_count((int64_t)bytes - (int64_t)old_bytes);
+    }
+    return moved;
+}
+
+void mem_free_sized(void *p, size_t bytes)
+{
+    if (p) {
+        mem_count(-(int64_t)bytes);
+        raw_free(p);
+    }
+}
