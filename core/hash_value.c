@@ -105,7 +105,7 @@ static uint8_t *find_in_listpack(const struct hash_value *h, struct slice field)
 
 static struct hash_item *find_item(const struct hash_value *h, struct slice field, uint64_t *hash)
 {
-    *hash = hash_bytes(field.ptr, field.len);
+    *hash = hash_member(field.ptr, field.len);
     return hash_fields_find(h->object, *hash, field);
 }
 

@@ -25,7 +25,7 @@ static struct zset_tree *tree_of(const struct zset *z)
 
 static uint64_t hash_of(struct slice name)
 {
-    return hash_bytes(name.ptr, name.len);
+    return hash_member(name.ptr, name.len);
 }
 
 /* --- pairs in a listpack --- */
