@@ -83,6 +83,7 @@ static void change_part(struct shard *shard, void *ctx)
     shard->config = change->fresh;
     shard->keyspace->settings = &change->fresh->core;
     evict_configured(shard);
+    clients_configured(shard);
 }
 
 static void retire(const struct config *old)
@@ -108,7 +109,7 @@ static void change_done(struct call *c, void *ctx)
     free(change);
     retire(old);
     atomic_flag_clear(&server->config_changing);
-    reply_ok(c->out);
+    clients_settle(c);
 }
 
 static void discard(struct server *server, struct change *change)

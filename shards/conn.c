@@ -103,6 +103,7 @@ static bool own_reserve(struct conn *conn, size_t extra)
     }
     input_drop(conn);
     conn->in_own = buf;
+    clients_account(conn);
     return true;
 }
 
@@ -246,6 +247,7 @@ static void flush_one(struct conn *conn)
     if (conn->out.total_bytes > REPLY_LARGE_CHUNK) {
         check_output_limit(conn); /* also while the client does not take what is under way */
     }
+    clients_account(conn);
     if ((conn->flags & CONN_CLOSING) || io_sock_sending(&conn->sock)) {
         return;
     }
@@ -300,6 +302,7 @@ void conn_sent(struct io_sock *sock, ssize_t result)
     conn->out_bytes += (uint64_t)result;
     counter_add(&conn->shard->stats.out_bytes, (uint64_t)result);
     reply_consume(&conn->out, (size_t)result);
+    clients_account(conn);
     if (conn->out.total_bytes > 0 || (conn->flags & CONN_CLOSE_AFTER_REPLY)) {
         conn_output_ready(conn);
     } else if (conn->flags & CONN_EOF) {
@@ -335,6 +338,8 @@ void conn_drain(struct conn *conn)
     bool idle = conn->in_flight == 0;
     if (conn->out.total_bytes > 0 || (idle && (conn->flags & CONN_CLOSE_AFTER_REPLY))) {
         conn_output_ready(conn);
+    } else if (!(conn->flags & CONN_FLUSH)) {
+        clients_account(conn);
     }
     if (!(conn->flags & (CONN_STALLED | CONN_PAUSE_WAIT)) && conn->in_flight < ROUTE_IN_FLIGHT_MAX) {
         if (conn->flags & CONN_PAUSED) {
@@ -408,7 +413,9 @@ void conn_accept(struct shard *s, int fd, bool unix_socket)
         net_set_keepalive(fd, s->config->tcp_keepalive_s);
     }
     reply_init(&conn->out, 2);
+    conn->memory.bucket = CLIENTS_NO_BUCKET;
     list_append(s, conn);
+    clients_account(conn);
     s->conns_alive++;
     counter_add(&s->stats.connections, 1);
     io_sock_open(s->io, &conn->sock, fd);
@@ -482,6 +489,7 @@ void conn_close(struct conn *conn, bool after_reply)
         tracking_target_gone(s, conn->id);
     }
     watch_end(conn);
+    clients_forget(conn);
     atomic_fetch_sub_explicit(&s->server->clients, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&s->server->shard_clients[s->id], 1, memory_order_relaxed);
     list_remove(s, conn);
@@ -524,16 +532,16 @@ bool conn_authenticated(const struct conn *conn)
 
 enum client_class conn_class(const struct conn *conn)
 {
-    if (conn->flags & CONN_MONITOR) {
-        return CLIENT_REPLICA;
-    }
     return conn_subscribed(conn) ? CLIENT_PUBSUB : CLIENT_NORMAL;
 }
 
 size_t conn_memory(const struct conn *conn)
 {
     size_t bytes = sizeof *conn + reply_memory(&conn->out) + subscribe_memory(conn) +
-                   multi_memory(conn);
+                   multi_memory(conn) + tracking_memory(conn);
+    if (conn->partial != NULL) {
+        bytes += sizeof *conn->partial + resp_parser_memory(conn->partial);
+    }
     if (conn->in_own != NULL) {
         bytes += sizeof *conn->in_own + conn->in_own->cap;
     }

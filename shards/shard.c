@@ -282,6 +282,7 @@ static bool turn(struct shard *s, bool more)
     if (pushes_flush(s)) { /* keys have expired */
         conn_flush_all(s);
     }
+    clients_turn(s);
     return more;
 }
 
@@ -299,6 +300,7 @@ void shard_serve(struct shard *s)
     take_done(s);
     route_barriers(s);
     conn_flush_all(s);
+    clients_turn(s);
     s->serving = false;
 }
 
@@ -421,6 +423,7 @@ static bool start(struct shard *s)
     s->slowlog = slowlog_new();
     s->latency = latency_new();
     s->scripting = scripting_new();
+    clients_configured(s);
     read_clocks(s);
     s->cron.fire = cron;
     timers_set(&s->timers, &s->cron, s->now_ns + CRON_NS);
