@@ -7,6 +7,7 @@
 
 enum {
     LIMIT_MIN_BYTES = 128 * 1024, /* below, nobody could even change the limit */
+    OUTPUT_SMALL_BYTES = REPLY_SMALL_CHUNK + REPLY_LARGE_CHUNK, /* two chunks */
     SETTLE_ROUNDS = 64,           /* of CONFIG SET, at most: the rest goes by itself */
 };
 
@@ -81,14 +82,18 @@ static void bucket_append(struct shard *s, struct conn *conn, unsigned bucket)
     mark_filled(s, bucket);
 }
 
-void clients__account(struct conn *conn)
+/* small_output: with output of any size. */
+static void account(struct conn *conn, bool small_output)
 {
     struct shard *s = conn->shard;
     struct client_memory *m = &conn->memory;
     if (conn->flags & CONN_CLOSING) {
         return;
     }
-    size_t bytes = conn_memory(conn);
+    size_t bytes = conn_memory(conn), output = reply_memory(&conn->out);
+    if (output <= OUTPUT_SMALL_BYTES && !small_output) {
+        bytes -= output;
+    }
     unsigned bucket = conn->flags & CONN_NO_EVICT ? CLIENTS_NO_BUCKET : bucket_of(bytes);
     if (bytes == m->bytes && bucket == m->bucket) {
         return;
@@ -101,6 +106,18 @@ void clients__account(struct conn *conn)
         if (bucket != CLIENTS_NO_BUCKET) { /* I4 */
             bucket_append(s, conn, bucket);
         }
+    }
+}
+
+void clients__account(struct conn *conn)
+{
+    account(conn, false);
+}
+
+void clients_cron(struct shard *s)
+{
+    for (struct conn *conn = s->conns; conn != NULL && s->clients.on; conn = conn->next) {
+        account(conn, true);
     }
 }
 

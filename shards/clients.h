@@ -17,7 +17,9 @@
  * which a connection has a bounded number.
  *
  * Output is counted when it is about to be sent, behind the output buffer limits: a connection that
- * they end does not make others go.
+ * they end does not make others go. Little output (two chunks) is counted only when it is still there
+ * after some time (clients_cron): most is taken by the kernel in the same turn, and Redis's connections
+ * have as much for good.
  *
  * I1  Nothing is kept while maxmemory-clients is 0; it costs a connection's turn one test.
  * I2  One shard at a time decides (server->client_limit.deciding), and subtracts what will be free before
@@ -79,6 +81,8 @@ void clients__turn(struct shard *s);
 
 /* A shard begins to count, or another limit holds for it. */
 void clients_configured(struct shard *s);
+/* About once a second. */
+void clients_cron(struct shard *s);
 /* The connection is closing: it does not count any more. */
 void clients_forget(struct conn *conn);
 /* maxmemory-clients in bytes; 0: no limit. */

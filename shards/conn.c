@@ -17,6 +17,7 @@
 
 enum {
     INBUF_MIN_BYTES = 4096,
+    INBUF_FIT_BYTES = 32768,
     INPUT_PAUSE_BYTES = 1 << 20, /* input that waits behind a stalled connection */
     OUTPUT_NO_AUTH_BYTES = REPLY_LARGE_CHUNK + 1024,
 };
@@ -73,6 +74,26 @@ void conn_consume_input(struct conn *conn, size_t bytes)
     }
 }
 
+/* Makes the input, with room for cap bytes in all, the connection's own. False: no memory. */
+static bool own_move(struct conn *conn, size_t cap)
+{
+    struct slice in = conn_input(conn);
+    struct inbuf *buf = mem_try_alloc(sizeof *buf + cap);
+    if (buf == NULL) {
+        return false;
+    }
+    buf->refs = 1;
+    buf->cap = cap;
+    buf->len = in.len;
+    if (in.len > 0) {
+        memcpy(buf->data, in.ptr, in.len);
+    }
+    input_drop(conn);
+    conn->in_own = buf;
+    clients_account(conn);
+    return true;
+}
+
 /* Room for extra bytes behind the input in the connection's own buffer. False: no memory. */
 static bool own_reserve(struct conn *conn, size_t extra)
 {
@@ -91,24 +112,24 @@ static bool own_reserve(struct conn *conn, size_t extra)
     if (in.len + extra > cap / 2 && cap > INBUF_MIN_BYTES && in.len + extra == cap) {
         cap += cap / 2;
     }
-    struct inbuf *buf = mem_try_alloc(sizeof *buf + cap);
-    if (buf == NULL) {
-        return false;
+    return own_move(conn, cap);
+}
+
+/* A large argument has begun to arrive before its length was known: gives back what it does not need. */
+static void own_fit(struct conn *conn)
+{
+    if (conn->in_own == NULL || conn->partial == NULL || conn->in_own->cap < INBUF_FIT_BYTES) {
+        return;
     }
-    buf->refs = 1;
-    buf->cap = cap;
-    buf->len = in.len;
-    if (in.len > 0) {
-        memcpy(buf->data, in.ptr, in.len);
+    size_t len = conn_query_bytes(conn), wants = resp_parser_wants(conn->partial, len);
+    if (wants > 0 && len + wants < conn->in_own->cap) {
+        own_move(conn, len + wants); /* without memory for it, all stays as it is */
     }
-    input_drop(conn);
-    conn->in_own = buf;
-    clients_account(conn);
-    return true;
 }
 
 void conn_keep_input(struct conn *conn)
 {
+    own_fit(conn);
     if (conn->in_buf != NULL && !own_reserve(conn, 0)) {
         conn_close(conn, false);
     }

@@ -120,6 +120,7 @@ static void cron(struct timer *t, uint64_t now_ns)
     s->compacting = true;
     if (s->cron_runs % 10 == 0) {
         conn_cron(s);
+        clients_cron(s);
         read_cpu_time(s);
     }
     if (s->id == 0) {
@@ -267,6 +268,7 @@ static bool turn(struct shard *s, bool more)
     follow_pause(s);
     evict_look(s);
     counter_add(&s->stats.turns, 1);
+    clients_turn(s); /* before what has arrived runs, which may have been too much */
     route_phase(s);
     bool worked = exec_turn(s);
     if (worked && s->server->shard_count > 1) {
