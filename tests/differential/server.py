@@ -1,0 +1,321 @@
+#!/usr/bin/env python3
+"""Random calls of the commands about connections and the server, with wrong options, too many and too
+few arguments and hostile words, to a redis-server and to ours; every reply must be the same.
+
+    server.py <ashlar-server> [seed [commands [shards]]]
+
+Where a reply depends on the moment or is free text (INFO, CLIENT LIST, HELP …) only its type is
+compared; errors are always compared word for word. Known differences (README, Redis 7.2 and 7.4)
+are in KNOWN. A call that closes the connection must do so on both."""
+import os
+import random
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+WORDS = [b'', b' ', b'x', b'0', b'1', b'-1', b'2', b'10', b'007', b'1.5', b'18446744073709551616',
+         b'9223372036854775807', b'-9223372036854775808', b'a b', b'\xc3\xa9', b'\n', b'\r\n', b'\0', b'*', b'[',
+         b'%s%n', b'z' * 300, b'ID', b'TYPE', b'on', b'off', b'yes', b'NO', b'help', b'default', b'list', b'get', b'set']
+KEYS = [b'str', b'int', b'list', b'none', b'hash', b'set', b'zset', b'stream']
+LIBRARY = b"#!lua name=%s\nredis.register_function('%s', function(keys, args) return args end)"
+FUNCTIONS = [LIBRARY % (b'one', b'f1'), LIBRARY % (b'two', b'f1'), LIBRARY % (b'one', b'f2'), b'#!lua name=a b\n',
+             b'#!lua\nreturn 1', b'#!js name=q\n', b'x', b'', b'#!lua name=q foo=1\n', b'#!lua name=q name=r\n']
+# What is asked for: words, where a list stands for one of its members and a string that begins with '?' for what may
+# be missing. '@': any of WORDS; 'KEY': one of KEYS.
+CALLS = '''
+CLIENT CACHING YES|NO|@
+CLIENT GETNAME
+CLIENT GETREDIR
+CLIENT ID
+CLIENT INFO
+CLIENT HELP
+CLIENT KILL @
+CLIENT KILL ID|ADDR|LADDR|USER|SKIPME|TYPE|MAXAGE|@ 123456|@|replica|pubsub|master ?SKIPME|TYPE|USER|ID ?yes|@|pubsub
+CLIENT LIST ?TYPE|ID|@ ?normal|pubsub|master|replica|slave|@|1 ?@
+CLIENT NO-EVICT on|off|@
+CLIENT PAUSE 0|@ ?WRITE|ALL|@
+CLIENT REPLY ON|@
+CLIENT SETNAME name|@
+CLIENT TRACKING on|off|@ ?REDIRECT|BCAST|PREFIX|OPTIN|OPTOUT|NOLOOP|@ ?0|@|1234567|OPTIN|NOLOOP|BCAST ?PREFIX|BCAST ?a|b|ab|@
+CLIENT TRACKINGINFO
+CLIENT UNBLOCK 1234567|@ ?TIMEOUT|ERROR|@
+CLIENT UNPAUSE
+PUBSUB CHANNELS ?*|x|@
+PUBSUB NUMSUB ?a|@ ?b
+PUBSUB NUMPAT ?x
+PUBSUB SHARDCHANNELS ?*|@
+PUBSUB SHARDNUMSUB ?a|@ ?b
+PUBSUB HELP
+PUBLISH a|@ b|@
+SPUBLISH a|@ b|@
+SUBSCRIBE
+PSUBSCRIBE
+SSUBSCRIBE
+UNSUBSCRIBE ?a|@
+PUNSUBSCRIBE ?a|@
+SUNSUBSCRIBE ?a|@
+LATENCY DOCTOR
+LATENCY GRAPH command|@
+LATENCY HISTORY command|@
+LATENCY LATEST
+LATENCY RESET ?command|@ ?x
+LATENCY HISTOGRAM ?nosuch|@
+LATENCY HELP
+SLOWLOG GET ?-1|@
+SLOWLOG LEN
+SLOWLOG RESET
+SLOWLOG HELP
+MEMORY DOCTOR
+MEMORY HELP
+MEMORY PURGE
+MEMORY USAGE KEY ?SAMPLES|@ ?0|1|@
+OBJECT ENCODING|FREQ|IDLETIME|@ KEY
+OBJECT HELP
+COMMAND COUNT
+COMMAND GETKEYS GET|SET|MSET|EVAL|XREAD|SORT|ZUNIONSTORE|PING|@ ?KEY|@ ?1|2|@ ?KEY ?STORE|STREAMS ?KEY
+COMMAND GETKEYSANDFLAGS GET|SET|MSET|EVAL|LMOVE|COPY|PING|@ ?KEY|@ ?1|2|@ ?KEY ?STORE ?KEY
+COMMAND INFO nosuch|@
+COMMAND LIST ?FILTERBY|@ MODULE|ACLCAT|PATTERN|@ xyz|@|nosuch*
+COMMAND DOCS nosuch|@
+COMMAND HELP
+CONFIG GET maxmemory|timeout|databases|hz|nosuch|max?emory|[|@|slowlog-max-len|appendonly|requirepass ?port2|timeout
+CONFIG SET maxmemory|timeout|hz|nosuch|slowlog-max-len|maxmemory-policy|loglevel|databases|@ 0|1|100mb|1x|allkeys-lru|notice|@ ?timeout|hz ?10|@
+CONFIG RESETSTAT
+CONFIG HELP
+CONFIG REWRITE
+SCRIPT EXISTS ?@ ?e0e1f9fabfc9d4800c877a703b823ac0578ff8db
+SCRIPT FLUSH ?ASYNC|SYNC|@ ?@
+SCRIPT LOAD return+1|@
+SCRIPT KILL
+SCRIPT HELP
+SCRIPT DEBUG NO|@
+FUNCTION DELETE one|two|@
+FUNCTION DUMP
+FUNCTION FLUSH ?ASYNC|SYNC|@
+FUNCTION KILL
+FUNCTION LIST ?LIBRARYNAME|WITHCODE|@ ?one|*|WITHCODE|@
+FUNCTION LOAD ?REPLACE|@ LIB
+FUNCTION RESTORE @ ?FLUSH|APPEND|REPLACE|@
+FUNCTION STATS
+FUNCTION HELP
+FCALL f1|f2|@ 0|1|2|@ ?KEY ?@
+FCALL_RO f1|@ 0|1|@ ?KEY ?@
+EVAL return+1|return+ARGV|return+redis.call('ping')|@ 0|1|-1|@ ?KEY ?@
+EVALSHA e0e1f9fabfc9d4800c877a703b823ac0578ff8db|@ 0|1|@ ?KEY
+EVAL_RO return+redis.call('set','x','y') 0|@
+HELLO ?2|3|3|4|1|@ ?AUTH|SETNAME|@ ?default|name|@ ?@|SETNAME ?x
+AUTH x|default|@ ?y|@ ?z
+RESET ?x
+SELECT 0|1|15|16|@
+ECHO hi|@
+PING ?hi|@ ?x
+SWAPDB 0|1|@ 0|1|16|@
+DBSIZE ?x
+TIME ?x
+LASTSAVE ?x
+ROLE ?x
+LOLWUT VERSION 1|@
+INFO nosuch|@ ?nosuch
+MULTI ?x
+EXEC ?x
+DISCARD ?x
+WATCH ?str|@
+UNWATCH ?x
+MONITOR x
+SHUTDOWN foo|NOSAVE ?SAVE|foo
+DEBUG ERROR @
+DEBUG SLEEP 0|x
+DEBUG SET-ACTIVE-EXPIRE 1|x
+DEBUG PROTOCOL string|integer|double|null|array|set|map|attrib|push|verbatim|true|false|bignum|@
+DEBUG OBJECT none
+DEBUG DIGEST
+DEBUG DIGEST-VALUE ?KEY ?KEY
+DEBUG nosuch|@
+NOSUCH ?x
+@ ?@ ?@
+'''
+# Replies of which only the type is compared.
+LOOSE = re.compile(rb'^(COMMAND( (LIST|DOCS|INFO))?$|CLIENT (ID|INFO|LIST|HELP)|\w+ HELP|LATENCY (DOCTOR|HISTOGRAM)|MEMORY (DOCTOR|USAGE)|COMMAND COUNT|'
+                   rb'DEBUG OBJECT|HELLO|TIME|LASTSAVE|LOLWUT|INFO|FUNCTION DUMP|SLOWLOG (GET|LEN)|FUNCTION STATS|OBJECT IDLETIME|'
+                   rb'DEBUG DIGEST)', re.I)
+# Known differences: patterns of the call, of redis-server's reply and of ours, and why.
+KNOWN = [
+    (rb'^COMMAND GETKEYS(ANDFLAGS)? \S*$', rb'wrong number of arguments', b'', 'arity since Redis 7.2'),
+    (rb'^COMMAND GETKEYS(ANDFLAGS)?\s', rb'^\+QUEUED', b'', 'the same'),
+    (rb'^CLIENT KILL .*MAXAGE', rb'syntax error', b'', 'Redis 7.4'),
+    (rb'^HELLO .*AUTH', rb'WRONGPASS', rb'Syntax error|special characters', 'since Redis 7.2 all is read first'),
+    (rb'^CONFIG SET LOGLEVEL', rb'must be one of', rb'nothing', 'Redis 7.2'),
+    (rb'^CLIENT TRACKING .*REDIRECT', rb'does not exist', rb'^-', 'other shards are asked when all else is right'),
+    (rb'^DEBUG', rb'QUEUED', rb'unknown subcommand|wrong number', 'subcommands are rows of the table here'),
+    (rb'^DEBUG ERROR', b'\0', b'', 'a zero byte in an error'),
+]
+
+
+class Server:
+    def __init__(self, command):
+        with socket.socket() as s:
+            s.bind(('127.0.0.1', 0))
+            self.port = s.getsockname()[1]
+        self.dir = tempfile.mkdtemp(prefix='server-differential.')
+        self.log = open(os.path.join(self.dir, 'log'), 'w+', errors='replace')
+        self.process = subprocess.Popen(command + ['--port', str(self.port), '--dir', self.dir, '--save', '',
+                                                   '--enable-debug-command', 'yes', '--slowlog-log-slower-than', '-1'],
+                                        stdout=self.log, stderr=subprocess.STDOUT, cwd=self.dir)
+        for _ in range(200):
+            try:
+                self.connect()
+                break
+            except OSError:
+                time.sleep(0.05)
+
+    def connect(self):
+        self.socket = socket.create_connection(('127.0.0.1', self.port), timeout=3)
+        self.input = self.socket.makefile('rb')
+
+    def run(self, words):
+        try:
+            self.socket.sendall(b'*%d\r\n' % len(words) + b''.join(b'$%d\r\n%s\r\n' % (len(w), w) for w in words))
+            reply = self.reply()
+            while reply[:1] == b'>':  # an invalidation: tracked keys change only with the moment
+                reply = self.reply()
+            return reply
+        except ConnectionError:
+            return b'closed'
+        except TimeoutError:
+            return b'no answer'
+
+    def reply(self):
+        line = self.input.readline()
+        if line == b'':
+            raise ConnectionResetError
+        kind = line[:1]
+        if kind in (b'$', b'='):
+            length = int(line[1:])
+            return line if length < 0 else line + self.input.read(length + 2)
+        if kind in (b'*', b'%', b'~', b'>', b'|'):
+            count = max(int(line[1:]), 0) * (2 if kind in (b'%', b'|') else 1)
+            text = line + b''.join(self.reply() for _ in range(count))
+            return text + (self.reply() if kind == b'|' else b'')
+        return line
+
+    def stop(self):
+        alive = self.process.poll() is None
+        self.process.terminate()
+        self.process.wait()
+        if not alive:
+            self.log.seek(0)
+            print(self.log.read()[-6000:])
+        shutil.rmtree(self.dir, ignore_errors=True)
+        return alive
+
+
+class Generator:
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.calls = [line.split() for line in CALLS.strip().splitlines()]
+
+    def word(self, choices):
+        word = self.random.choice(choices.split('|')) if choices != '@' else '@'
+        if word == '@':
+            return self.random.choice(WORDS)
+        if word == 'KEY':
+            return self.random.choice(KEYS)
+        if word == 'LIB':
+            return self.random.choice(FUNCTIONS)
+        return word.replace('+', ' ').encode()
+
+    def command(self):
+        words = []
+        for choices in self.random.choice(self.calls):
+            if choices[0] == '?':
+                if self.random.random() < 0.4:
+                    break
+                choices = choices[1:]
+            words.append(self.word(choices))
+        dice = self.random.random()
+        if dice < 0.05:
+            words.append(self.random.choice(WORDS))
+        elif dice < 0.1 and len(words) > 1:
+            words.pop()
+        elif dice < 0.2:
+            words = [w.swapcase() for w in words]
+        return words
+
+
+def forbidden(words):
+    """Calls that end one of the servers, that answer with nothing, or with more than one reply."""
+    line = b' '.join(words[:3]).upper()
+    return (re.match(rb'^(CLIENT REPLY (OFF|SKIP)|MONITOR$|SHUTDOWN$|DEBUG (SEGFAULT|PANIC|OOM|RESTART)|'
+                     rb'QUIT|SYNC|PSYNC)', line) or
+            (line.startswith(b'SHUTDOWN') and all(w.upper() in (b'NOSAVE', b'SAVE', b'NOW', b'FORCE', b'ABORT') for w in words[1:])) or
+            (line.startswith(b'CLIENT KILL') and re.search(rb'(?i)type.(normal|0)|skipme.no', b' '.join(words))) or
+            (line.startswith(b'CLIENT PAUSE') and words[2:] and words[2] not in (b'0', b'', b'x', b'-1', b'a b')) or
+            (re.match(rb'^[PS]?(UN)?SUBSCRIBE', line) and len(words) != 1 + (b'UNSUB' in line)))
+
+
+def prepared(server):
+    for line in ('SET str abc', 'SET int 12', 'RPUSH list a b', 'HSET hash f v', 'SADD set a b', 'ZADD zset 1 a', 'XADD stream 1-1 f v'):
+        server.run(line.encode().split())
+
+
+def comparable(words, reply):
+    if b' '.join(words[:2]).upper() == b'CONFIG GET' and reply[:1] in b'*%':
+        if b'*' in words[2:] or b'' in words[2:]:
+            return reply[:1]
+        return sorted(reply.split(b'\r\n'))
+    if reply[:1] != b'-' and LOOSE.match(b' '.join(words[:2])):
+        return reply[:1]
+    return reply
+
+
+def known(words, our, their):
+    line = b' '.join(words)
+    return any(re.search(call, line, re.I | re.S) and re.search(theirs, their, re.S) and re.search(ours, our, re.S)
+               for call, theirs, ours, _ in KNOWN)
+
+
+def main():
+    seed, count, shards = [int(a) for a in (sys.argv[2:] + ['1', '20000', '4'][len(sys.argv) - 2:])]
+    generator = Generator(seed)
+    ours = Server([os.path.abspath(sys.argv[1]), '--shards', str(shards)])
+    theirs = Server(['redis-server'])
+    different, expected, started, log = 0, 0, time.time(), []
+    try:
+        for server in (ours, theirs):
+            prepared(server)
+        for _ in range(count):
+            words = generator.command()
+            if forbidden(words):
+                continue
+            log.append(words)
+            our, their = ours.run(words), theirs.run(words)
+            if comparable(words, our) != comparable(words, their):
+                if known(words, our, their):
+                    expected += 1
+                else:
+                    different += 1
+                    if different <= int(os.environ.get('SHOW', '10')):
+                        print([w[:60] for w in words])
+                        print('  redis', their[:300])
+                        print('  ours ', our[:300], flush=True)
+            if ours.process.poll() is not None:
+                break
+            if {b'closed', b'no answer'} & {our, their}:
+                for server in (ours, theirs):
+                    server.connect()
+                    prepared(server)
+    finally:
+        alive = ours.stop()
+        theirs.stop()
+    print('%d commands, %d different, %d known, %.1f s' % (count, different, expected, time.time() - started))
+    if not alive:
+        print('our server died; the last calls:', log[-5:])
+    sys.exit(1 if different or not alive else 0)
+
+
+if __name__ == '__main__':
+    main()
