@@ -160,7 +160,7 @@ static void cmd_function_list(struct call *c)
             pattern = c->argv[++i];
         } else {
             reply_errorf(c->out, "ERR Unknown argument %.*s",
-                         (int)(c->argv[i].len < 128 ? c->argv[i].len : 128), c->argv[i].ptr);
+                         (int)(c->argv[i].len < INT_MAX ? c->argv[i].len : INT_MAX), c->argv[i].ptr);
             return;
         }
     }
