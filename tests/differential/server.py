@@ -2,20 +2,17 @@
 """Random calls of the commands about connections and the server, with wrong options, too many and too
 few arguments and hostile words, to a redis-server and to ours; every reply must be the same.
 
-    server.py <ashlar-server> [seed [commands [shards]]]
-
-Where a reply depends on the moment or is free text (INFO, CLIENT LIST, HELP …) only its type is
-compared; errors are always compared word for word. Known differences (README, Redis 7.2 and 7.4)
-are in KNOWN. A call that closes the connection must do so on both."""
+As oracle.py says, but ours has to be ashlar-server, and the protocol is whatever HELLO has chosen. Where
+a reply depends on the moment or is free text (INFO, CLIENT LIST, HELP …) only its type is compared; errors
+are always compared word for word. Known differences (README, Redis 7.2 and 7.4) are in KNOWN. A call that
+closes the connection must do so on both."""
 import os
-import random
 import re
-import shutil
 import socket
-import subprocess
 import sys
-import tempfile
 import time
+
+from oracle import Random, Server
 
 WORDS = [b'', b' ', b'x', b'0', b'1', b'-1', b'2', b'10', b'007', b'1.5', b'18446744073709551616',
          b'9223372036854775807', b'-9223372036854775808', b'a b', b'\xc3\xa9', b'\n', b'\r\n', b'\0', b'*', b'[',
@@ -160,67 +157,50 @@ KNOWN = [
 ]
 
 
-class Server:
-    def __init__(self, command):
-        with socket.socket() as s:
-            s.bind(('127.0.0.1', 0))
-            self.port = s.getsockname()[1]
-        self.dir = tempfile.mkdtemp(prefix='server-differential.')
-        self.log = open(os.path.join(self.dir, 'log'), 'w+', errors='replace')
-        self.process = subprocess.Popen(command + ['--port', str(self.port), '--dir', self.dir, '--save', '',
-                                                   '--enable-debug-command', 'yes', '--slowlog-log-slower-than', '-1'],
-                                        stdout=self.log, stderr=subprocess.STDOUT, cwd=self.dir)
-        for _ in range(200):
-            try:
-                self.connect()
-                break
-            except OSError:
-                time.sleep(0.05)
+class Connection(Server):
+    """To a server that may close it."""
 
-    def connect(self):
-        self.socket = socket.create_connection(('127.0.0.1', self.port), timeout=3)
+    def __init__(self, command):
+        super().__init__(2, command + ['--enable-debug-command', 'yes', '--slowlog-log-slower-than', '-1'])
+        self.port = self.socket.getpeername()[1]
+        self.prepare()
+
+    def prepare(self):
+        self.socket.settimeout(5)
+        for line in ('SET str abc', 'SET int 12', 'RPUSH list a b', 'HSET hash f v', 'SADD set a b', 'ZADD zset 1 a',
+                     'XADD stream 1-1 f v'):
+            self.run(line.encode().split())
+
+    def again(self):
+        self.socket.close()
+        self.socket = socket.create_connection(('127.0.0.1', self.port))
         self.input = self.socket.makefile('rb')
+        self.prepare()
 
     def run(self, words):
         try:
-            self.socket.sendall(b'*%d\r\n' % len(words) + b''.join(b'$%d\r\n%s\r\n' % (len(w), w) for w in words))
-            reply = self.reply()
-            while reply[:1] == b'>':  # an invalidation: tracked keys change only with the moment
+            reply = super().run(words)
+            while reply[:1] == b'>' and b'\r\ninvalidate\r\n' in reply:  # when is not compared
                 reply = self.reply()
-            return reply
+            return reply + (self.reply() if reply[:1] == b'|' else b'')
         except ConnectionError:
             return b'closed'
         except TimeoutError:
             return b'no answer'
 
     def reply(self):
-        line = self.input.readline()
-        if line == b'':
-            raise ConnectionResetError
-        kind = line[:1]
-        if kind in (b'$', b'='):
-            length = int(line[1:])
-            return line if length < 0 else line + self.input.read(length + 2)
-        if kind in (b'*', b'%', b'~', b'>', b'|'):
-            count = max(int(line[1:]), 0) * (2 if kind in (b'%', b'|') else 1)
-            text = line + b''.join(self.reply() for _ in range(count))
-            return text + (self.reply() if kind == b'|' else b'')
-        return line
+        reply = super().reply()
+        if reply[:1] == b'|':  # an attribute; oracle.py reads only its first line
+            reply += b''.join(super(Connection, self).reply() for _ in range(2 * int(reply[1:])))
+        return reply
 
-    def stop(self):
-        alive = self.process.poll() is None
-        self.process.terminate()
-        self.process.wait()
-        if not alive:
-            self.log.seek(0)
-            print(self.log.read()[-6000:])
-        shutil.rmtree(self.dir, ignore_errors=True)
-        return alive
+    def alive(self):
+        return self.server.poll() is None
 
 
-class Generator:
+class Generator(Random):
     def __init__(self, seed):
-        self.random = random.Random(seed)
+        super().__init__(seed)
         self.calls = [line.split() for line in CALLS.strip().splitlines()]
 
     def word(self, choices):
@@ -263,12 +243,6 @@ def forbidden(words):
             (re.match(rb'^[PS]?(UN)?SUBSCRIBE', line) and len(words) != 1 + (b'UNSUB' in line)))
 
 
-def prepared(server):
-    for line in ('SET str abc', 'SET int 12', 'RPUSH list a b', 'HSET hash f v', 'SADD set a b', 'ZADD zset 1 a',
-                 'XADD stream 1-1 f v'):
-        server.run(line.encode().split())
-
-
 def comparable(words, reply):
     if b' '.join(words[:2]).upper() == b'CONFIG GET' and reply[:1] in b'*%':
         if b'*' in words[2:] or b'' in words[2:]:
@@ -288,45 +262,41 @@ def known(words, our, their):
 
 
 def main():
-    seed, count, shards = [int(a) for a in (sys.argv[2:] + ['1', '20000', '4'][len(sys.argv) - 2:])]
-    generator = Generator(seed)
-    ours = Server([os.path.abspath(sys.argv[1]), '--shards', str(shards)])
-    theirs = Server(['redis-server'])
+    seed, count, _ = [int(a) for a in (sys.argv[2:] + ['1', '20000', '2'][len(sys.argv) - 2:])]
+    ours = Connection([os.path.abspath(sys.argv[1]), *os.environ.get('ASHLAR_FLAGS', '--shards 4').split()])
+    theirs = Connection(['redis-server'])
+    both = (ours, theirs)
     different, expected, started, log = 0, 0, time.time(), []
-    try:
-        for server in (ours, theirs):
-            prepared(server)
-        for _ in range(count):
-            words = generator.command()
-            if forbidden(words):
-                continue
-            log.append(words)
-            our, their = ours.run(words), theirs.run(words)
-            if comparable(words, our) != comparable(words, their):
-                if known(words, our, their):
-                    expected += 1
-                else:
-                    different += 1
-                    if different <= int(os.environ.get('SHOW', '10')):
-                        print([w[:60] for w in words])
-                        print('  redis', their[:300])
-                        print('  ours ', our[:300], flush=True)
-            if ours.process.poll() is not None:
-                break
-            if words[0].upper() == b'HELLO':  # a name is set by one that failed only before Redis 7.2
-                for server in (ours, theirs):
-                    server.run([b'CLIENT', b'SETNAME', b''])
-            if {b'closed', b'no answer'} & {our, their}:
-                for server in (ours, theirs):
-                    server.connect()
-                    prepared(server)
-    finally:
-        alive = ours.stop()
-        theirs.stop()
-    print('%d commands, %d different, %d known, %.1f s' % (count, different, expected, time.time() - started))
-    if not alive:
+    for words in Generator.sequence(seed, count):
+        if forbidden(words):
+            continue
+        log.append(words)
+        our, their = ours.run(words), theirs.run(words)
+        if comparable(words, our) != comparable(words, their):
+            if known(words, our, their):
+                expected += 1
+            else:
+                different += 1
+                if different <= int(os.environ.get('SHOW', '10')):
+                    print([w[:60] for w in words])
+                    print('  redis', their[:300])
+                    print('  ours ', our[:300], flush=True)
+        if not ours.alive():
+            break
+        if words[0].upper() == b'HELLO':  # a name is set by one that failed only before Redis 7.2
+            for server in both:
+                server.run([b'CLIENT', b'SETNAME', b''])
+        if {b'closed', b'no answer'} & {our, their}:
+            for server in both:
+                server.again()
+    died = not ours.alive()
+    for server in both:
+        server.stop()
+    if died:
         print('our server died; the last calls:', log[-5:])
-    sys.exit(1 if different or not alive else 0)
+    print('seed %d: %d commands, %d different, %d known (%.1f s)' %
+          (seed, len(log), different, expected, time.time() - started))
+    sys.exit(1 if different or died else 0)
 
 
 if __name__ == '__main__':
