@@ -480,7 +480,7 @@ static size_t listpack_value_effort(const void *object)
 
 static size_t listpack_value_bytes(const void *object)
 {
-    return mem_usable(object);
+    return listpack_memory(object);
 }
 
 static void listpack_value_digest(const void *object, uint8_t digest[SHA1_BYTES])
