@@ -88,6 +88,11 @@ def _ashlar_bench(generators, port, command, depth, requests, extra=()):
         return _from_json(result.read())
 
 
+def bench(generators, port, *options):
+    """A run of ashlar-bench that fills a server, whatever the options; errors raise."""
+    _call([generators.ashlar_bench, '-p', str(port), '--threads', '1', '-q', '--no-progress', *map(str, options)])
+
+
 def _redis_benchmark(generators, port, command, depth, requests):
     text = _call(['redis-benchmark', '-h', '127.0.0.1', '-p', str(port), '-c', str(generators.clients), '-n',
                   str(requests), '-P', str(depth), '-r', str(generators.keys), '--precision', '3', *command])
