@@ -230,23 +230,23 @@ def _used(server, client):
 def stalls(ctx, definitions):
     for name in ('probe', 'ashlar_bench'):
         if not getattr(ctx.generators, name):
-            ctx.progress(f'stalls: needs {name}, which has not been built')
-            ctx.report.setdefault('problems', []).append(f'stalls: {name} has not been built')
+            ctx.problem(f'stalls: {name} has not been built')
             return
     o = ctx.options
     everything = ['build', 'copy', 'rename', 'del', 'expire']
-    parts = [lambda s, kind=kind: _big_value(ctx, s, kind, o.stall_members, everything) for kind in BUILD]
-    parts.append(lambda s: _big_value(ctx, s, 'hash', o.stall_members // 10, ['build', 'del']))
-    parts.append(lambda s: _growth(ctx, s, o.growth_to // 16, o.growth_to))
-    parts.append(lambda s: _deadline(ctx, s, o.expire_keys))
-    for part in parts:
+    parts = [lambda s: _growth(ctx, s, o.growth_to // 16, o.growth_to), lambda s: _deadline(ctx, s, o.expire_keys),
+             lambda s: _big_value(ctx, s, 'hash', o.stall_members // 10, ['build', 'del'])]
+    parts += [lambda s, kind=kind: _big_value(ctx, s, kind, o.stall_members, everything) for kind in BUILD]
+    # Ours first: when time runs out, it is the peers that are left out.
+    definitions = sorted((d for d in definitions if d.protocol == 'resp'), key=lambda d: not d.shards)
+    for number, part in enumerate(parts, 1):
         for d in definitions:  # a server of its own for each part: none finds what another left
-            if d.protocol != 'resp':
+            if ctx.is_late() and not d.shards:
+                ctx.problem(f'stalls: part {number} of {len(parts)} without {d.name}: the time is used up')
                 continue
             with Running(ctx, [d]) as running:
                 for s in running:
                     try:
                         part(s)
                     except (servers.ServerError, OSError) as e:
-                        ctx.progress(f'stalls: {s.name}: {e}')
-                        ctx.report.setdefault('problems', []).append(f'stalls: {s.name}: {e}')
+                        ctx.problem(f'stalls: {s.name}: {e}')
