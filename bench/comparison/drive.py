@@ -303,7 +303,11 @@ def at_rate(generators, server, command, rate, seconds):
     """A run at a fixed rate, latencies counted from the intended start: ashlar-bench alone can do that."""
     if not generators.ashlar_bench:
         raise servers.Unsupported('ashlar-bench has not been built')
-    result = _ashlar_bench(generators, server.port, command, 1, max(1, int(rate * seconds)), ('--rate', str(int(rate))))
+    with tempfile.NamedTemporaryFile('r', prefix='ashlar-compare.', suffix='.json') as out:
+        bench(generators, server.port, '-c', generators.clients, '-r', generators.keys, '--rate', int(rate), '--warmup',
+              f'{seconds * 100:.0f}ms', '--duration', f'{seconds * 1000:.0f}ms', '--drain', f'{seconds * 1000:.0f}ms',
+              '--json', out.name, *command)
+        result = _from_json(out.read())
     return Point(result['rps'], result['latency_us'])
 
 

@@ -18,6 +18,7 @@ SHOWN = report.PLOTS
 
 
 def put(result, path):
+    path = os.fspath(path)
     folder = os.path.join(os.path.dirname(os.path.abspath(path)), PICTURES)
     os.makedirs(folder, exist_ok=True)
     made = plot.draw(result, folder)

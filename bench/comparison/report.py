@@ -3,6 +3,7 @@
 markdown() takes what report.json holds and nothing else: the same samples give the same report. Functions
 above it give numbers and are what the tests look at."""
 import statistics
+import textwrap
 from collections import namedtuple
 
 from . import workloads
@@ -408,7 +409,7 @@ def _stalls(result):
     out = ['## How long others wait', '',
            'PING and GET of a key on the shard concerned, 2,000 a second by the clock, latencies from the moment at which '
            'each was due, ms. Ashlar with two shards on one core. "Idle": the longest wait in the second before, in which '
-           'nothing happened. "Longest turn": of Ashlar\'s shards, in CPU time (0: none above 1 ms): its own view, which no '
+           'nothing happened. "Longest turn": of Ashlar\'s shards, in CPU time: its own view, which no '
            f'neighbour disturbs. Target: nobody waits longer than {workloads.STALL_TARGET_US / 1000:.0f} ms.', '']
     rows = [['what happens'] + [f'{title(n)}: {what}' for n in names for what in ('worst', 'p99.9', 'idle')]
             + (['longest turn', ''] if ours else [])]
@@ -418,7 +419,8 @@ def _stalls(result):
             row += _stall_cells(by_server.get(n))
         if ours:
             s = by_server.get(STALLS_OURS)
-            row += [milliseconds(s and s.get('turn_us')), verdict_text(None if not s else stall_reached(result, s))]
+            turn = s.get('turn_us') if s else None
+            row += ['< 1' if turn == 0 else milliseconds(turn), verdict_text(None if not s else stall_reached(result, s))]
         rows.append(row)
     out += grid(rows)
     ends = [s for s in result['stalls'] if s['event'] == 'deadline']
@@ -477,14 +479,19 @@ def _head(result):
         [name, version, 'load generator'] for name, version in result['generators'].items()])
 
 
+def _wrapped(lines):
+    return [w for line in lines for w in (textwrap.wrap(line, 118, break_on_hyphens=False)
+                                          if line[:1] not in ('', '|', ' ', '!', '-') else [line])]
+
+
 def for_page(result):
     """{mark: lines} for a page that tells the results (readme.py): the tables, without headings."""
-    parts = {'head': _machine(result) + _summary(result)}
+    parts = {'head': _wrapped(_machine(result) + _summary(result))}
     for section, part in PARTS.items():
         if result.get(section):
             lines = part(result)[2:]
             start = next((i for i, line in enumerate(lines) if line.startswith('<details>')), len(lines))
-            parts[section] = lines[:start]
+            parts[section] = _wrapped(lines[:start])
     return parts
 
 

@@ -299,13 +299,15 @@ def latency(ctx, definitions):
         full = drive.run(ctx.generators, base, get, _requests(ctx, get))['rps']
         if ctx.until is not None:
             left, n = ctx.share(1), len(running)
-            seconds = max(0.5, left * (1 - SWEEP_BUDGET_SHARE) / (len(steps) * rounds * n) - RUN_OVERHEAD_SECONDS)
+            seconds = max(0.5, left * (1 - SWEEP_BUDGET_SHARE) / (len(steps) * rounds * n * 1.2) - RUN_OVERHEAD_SECONDS)
             sweep_seconds = max(0.2, left * SWEEP_BUDGET_SHARE / (SWEEP_RUNS * n))
         ctx.report['latency_base'] = {'server': base.name, 'rps': full, 'seconds': round(seconds, 1)}
         for number, step in enumerate(steps, 1):
             rate = max(100, round(full * step, -2))
             line = []
             for round_ in range(rounds):
+                if ctx.is_late() and round_ > 0:
+                    break
                 for s in running:
                     try:
                         point = drive.at_rate(ctx.generators, s, get.command, rate, seconds)

@@ -29,7 +29,7 @@ CALM_SECONDS_MAX = 60
 EXPIRY_SECONDS_MAX = 40
 SLACK_BYTES = 1 << 20     # buffers and tables that an empty server keeps
 MEMBERS_PER_COMMAND = 100
-IDLE_SECONDS = 1.0
+IDLE_SECONDS, QUICK_IDLE_SECONDS = 1.0, 0.1
 LOAD_PER_SECOND = 200000  # keys; slower machines than that miss the deadline
 
 # What adds members: the command, and the words of one, as ashlar-bench fills them in.
@@ -124,7 +124,7 @@ def _own_view(server):
 
 def _row(ctx, server, probe, kind, size, event, action):
     """One row of the report: the noise before, what happens, the server's own view."""
-    noise = probe.measure('idle', lambda: time.sleep(IDLE_SECONDS))
+    noise = probe.measure('idle', lambda: time.sleep(QUICK_IDLE_SECONDS if ctx.options.quick else IDLE_SECONDS))
     with server.client() as c:
         c.command('CONFIG', 'RESETSTAT')
     result = probe.measure(event, action)
