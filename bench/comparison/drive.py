@@ -180,6 +180,10 @@ def _handover(server, pairs_wanted, consumers=50):
     """Consumers wait in BRPOP, each on a list of its own; a producer pushes one element to each list, and
     again when all have been served. A request is a BRPOP with its LPUSH."""
     with server.client() as producer:
+        # Those of the run before are gone, but a server with several threads may not have noticed yet.
+        end = time.monotonic() + 10
+        while b'blocked_clients:0\r' not in producer.command('INFO', 'clients') and time.monotonic() < end:
+            time.sleep(0.01)
         waiting = []
         try:
             for i in range(consumers):
