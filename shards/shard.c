@@ -37,6 +37,9 @@ enum {
     BACKGROUND_SLICE_NS = 250000, /* freeing and expiring in one turn, at most */
     WIND_DOWN_NS = 2000000000,    /* at the end: for what is in flight to come back */
     LINGER_ROUNDS = 4,            /* looks at the mailbox before sleeping, after work */
+    TURN_LONG_NS = 1000000,       /* turns above it are worth a reading of the CPU clock */
+    TURN_CPU_AGE_NS = 100000,     /* the reading before is no older than this, in time of turns */
+    TURN_SLEEP_CPU_NS = 10000,    /* what going to sleep and waking up may have cost */
     SHARD_BUFFERS = 512,          /* receive buffers (8 MiB of address space, touched as needed) */
     SHARD_ENTRIES = 2048,
 };
@@ -195,6 +198,47 @@ static void read_clocks(struct shard *s)
     s->lru_clock = (uint32_t)(s->now_ms / 1000) & 0xffffff;
 }
 
+/* --- how long turns take ----------------------------------------------------------------------
+ * From one read_clocks() to the next, without the sleep between them: so long does everybody else
+ * on the shard wait. The clock alone cannot tell a long turn from one whose core was taken away, so
+ * that turns above TURN_LONG_NS are also measured in CPU time. Reading that is a system call: it is
+ * done at the end of such a turn, and else only when the reading before has become too old. A turn
+ * that begins has so at most TURN_CPU_AGE_NS of others' time in its figure. */
+
+static uint64_t thread_cpu_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void raise_to(counter *longest, uint64_t ns)
+{
+    if (ns > counter_get(longest)) {
+        counter_set(longest, ns);
+    }
+}
+
+/* At the end of a turn, which is the beginning of the next. */
+static void measure_turn(struct shard *s)
+{
+    bool slept = s->slept_from_ns != 0;
+    uint64_t awake_ns = (slept ? s->slept_from_ns : s->now_ns) - s->turn_began_ns;
+    s->turn_began_ns = s->now_ns;
+    s->slept_from_ns = 0;
+    s->turn_cpu_age_ns += awake_ns + (slept ? TURN_SLEEP_CPU_NS : 0);
+    raise_to(&s->stats.longest_turn_ns, awake_ns);
+    if (awake_ns < TURN_LONG_NS && s->turn_cpu_age_ns < TURN_CPU_AGE_NS) {
+        return;
+    }
+    uint64_t cpu_ns = thread_cpu_ns();
+    if (awake_ns >= TURN_LONG_NS) {
+        raise_to(&s->stats.longest_turn_cpu_ns, cpu_ns - s->turn_cpu_ns);
+    }
+    s->turn_cpu_ns = cpu_ns;
+    s->turn_cpu_age_ns = 0;
+}
+
 static void take_done(struct shard *s)
 {
     struct run *run = s->exec->done.first;
@@ -242,6 +286,7 @@ static void wait_turn(struct shard *s, bool busy)
     }
     if (mailbox_sleep_sc(&s->mailbox)) {
         counter_add(&s->stats.sleeps, 1);
+        s->slept_from_ns = now;
         io_turn(s->io, wait);
         mailbox_awake_sc(&s->mailbox);
     } else {
@@ -265,6 +310,7 @@ static bool turn(struct shard *s, bool more)
                 s->retries != NULL || s->again != NULL || exec_must_not_sleep(s);
     wait_turn(s, busy);
     read_clocks(s);
+    measure_turn(s);
     follow_pause(s);
     evict_look(s);
     counter_add(&s->stats.turns, 1);
@@ -427,6 +473,8 @@ static bool start(struct shard *s)
     s->scripting = scripting_new();
     clients_configured(s);
     read_clocks(s);
+    s->turn_began_ns = s->now_ns;
+    s->turn_cpu_ns = thread_cpu_ns();
     s->cron.fire = cron;
     timers_set(&s->timers, &s->cron, s->now_ns + CRON_NS);
     return true;

@@ -13,6 +13,7 @@ RANDOM = '__rand_int__'  # 12 digits below the number of keys, fresh for every r
 # kind       'command': the load generator sends it
 #            'template': pump sends it (several commands in one request); lines: of the answer
 #            'publish': command, with so many subscribers listening; 'handover': BRPOP and LPUSH
+#            'home': command, its keys on the shard where all connections are
 # memcached  (template, lines) with the same meaning there, or None
 Workload = namedtuple('Workload', 'key label depth thousands target kind command memcached lines subscribers '
                                   'needs')
@@ -79,6 +80,17 @@ ROUTING = ['get-1', 'get-16', 'set-16', 'get-64', 'set-64', 'mget10-16', 'mset10
 QUICK_ROUTING = ['get-1', 'get-16', 'set-16']
 ROUTING_TARGET = {1: 1.0, 2: 1.15, 4: 1.2, 8: 1.3, 16: 1.45}
 ROUTING_TARGET_UNPIPELINED = {16: 1.25}
+
+# All connections are at home on the first shard, and so are all keys: a few tags that lie there,
+# however many shards there are.
+HOME = '{home}:' + RANDOM
+ROUTING_HOME = [
+    row('home-get-1', 'GET, no pipeline, keys at home', 1, 120, None, ['GET', HOME], kind='home'),
+    row('home-get-16', 'GET, 16 deep, keys at home', 16, 1000, None, ['GET', HOME], kind='home'),
+    row('home-set-16', 'SET, 16 deep, keys at home', 16, 1000, None, ['SET', HOME, VALUE], kind='home'),
+]
+HOME_TAGS = 8
+ROUTING_TARGET_HOME = 1.02
 
 # --- memory ---
 
