@@ -35,7 +35,7 @@ static pthread_barrier_t begin, finish;
 static const struct race *current;
 static atomic_bool stop;
 static _Atomic int64_t round_now;
-static long vanished;
+static _Atomic long vanished;
 static unsigned seed = 1;
 static int port;
 bool canary, killing;
@@ -300,7 +300,8 @@ static void *vanish(void *arg)
         clear(v);
         v->id = rand_r(&state) % current->actors;
         v->race = current;
-        current->victim(v, round_now);
+        int64_t round = round_now;
+        current->victim(v, round);
         /* All of it or a part, which ends anywhere. Nothing blocks: the server takes all. */
         size_t part = rand_r(&state) % 4 == 0 ? v->out_len : (size_t)rand_r(&state) % (v->out_len + 1);
         if (send(v->fd, v->out, part, MSG_NOSIGNAL | MSG_DONTWAIT) > 0) {
@@ -318,7 +319,10 @@ static void *vanish(void *arg)
             setsockopt(v->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
         }
         close(v->fd);
-        __atomic_fetch_add(&vanished, 1, __ATOMIC_RELAXED);
+        vanished++;
+        while (!stop && round == round_now) {
+            pause_us(&state, VICTIM_PAUSE_US); /* what it has sent is executed: no more than all others send */
+        }
     }
     close(killer);
     return NULL;

@@ -6,12 +6,12 @@
  * as those who wait are served behind the whole.
  *
  *   blpop blmpop blmove bzpopmin bzmpop xreadgroup    one of two each, never both the same
- *   xread                                             both
+ *   xreadblock                                        both
  *
  * chain   A: RPUSH c0   B: BLMOVE c0 c1   C: BLMOVE c1 c2   D: EXISTS c0 c1 c2, twice
  *                                                      never 2, and never 0 behind 1
  *
- * Canaries: A gives first, then sets, by two commands; in the chain, moves by LPOP and RPUSH. */
+ * Canaries: A gives first, then sets, by two commands; in the chain, twice. */
 #include <stdio.h>
 
 #include "litmus.h"
@@ -27,7 +27,7 @@ struct wait {
 
 static const struct wait blpop = {BLPOP, 2, 1}, blmpop = {BLMPOP, 2, 1}, blmove = {BLMOVE, 1, 0},
                          bzpopmin = {BZPOPMIN, 3, 2}, bzmpop = {BZMPOP, 3, 2},
-                         xreadgroup = {XREADGROUP, 4, 3}, xread = {XREAD, 4, 3};
+                         xreadgroup = {XREADGROUP, 4, 3}, xreadblock = {XREAD, 4, 3};
 
 /* What A gives, for redis.call as well: words with blanks between them. */
 static int give(char *line, size_t max, enum kind kind, int i, int64_t round)
@@ -98,6 +98,7 @@ static void message_write(struct actor *a, int64_t round)
                 }
                 cmd(a, 1, "%s", line);
                 if (canary) {
+                    cut(a);
                     cmd(a, 1, "SET wt:%d %lld", i, (long long)round);
                 }
             } else if (i % 3 == 1) {
@@ -164,13 +165,13 @@ static void chain_write(struct actor *a, int64_t round)
                 eval(a, 1, "return redis.call('RPUSH', KEYS[1], ARGV[1])", "1 c0:%d:%lld %lld", i, r, r);
             }
             if (canary) {
-                cmd(a, 1, "DEL c0:%d:%lld", i, r);
                 cmd(a, 1, "RPUSH c0:%d:%lld %lld", i, r, r);
             }
             break;
         case 3:
             cmd(a, 1, "EXISTS c0:%d:%lld c1:%d:%lld c2:%d:%lld", i, r, i, r, i, r);
             cmd(a, 1, "EXISTS c2:%d:%lld c1:%d:%lld c0:%d:%lld", i, r, i, r, i, r);
+            cut(a); /* so that it goes on while the others do */
             break;
         default:
             cmd(a, 1, "BLMOVE c%d:%d:%lld c%d:%d:%lld LEFT RIGHT %d", a->id - 1, i, r, a->id, i, r, WAIT_SECONDS);
@@ -195,7 +196,7 @@ static long chain_check(struct actor *a, int64_t round)
 #define MESSAGE(name) {#name, 3, message_write, message_check, message_victim, message_setup, &(name)}
 
 const struct race races_waits[] = {
-    MESSAGE(blpop), MESSAGE(blmpop), MESSAGE(blmove), MESSAGE(bzpopmin), MESSAGE(bzmpop), MESSAGE(xread),
+    MESSAGE(blpop), MESSAGE(blmpop), MESSAGE(blmove), MESSAGE(bzpopmin), MESSAGE(bzmpop), MESSAGE(xreadblock),
     {"xreadgroup", 3, message_write, message_check, NULL, message_setup, &xreadgroup},
     {"chain", 4, chain_write, chain_check, NULL, NULL, NULL},
     {NULL, 0, NULL, NULL, NULL, NULL, NULL},
