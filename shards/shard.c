@@ -120,7 +120,7 @@ static void cron(struct timer *t, uint64_t now_ns)
     s->cron_runs++;
     publish_counters(s);
     end_pause(s);
-    s->compacting = true;
+    s->compacting = s->collecting = true;
     if (s->cron_runs % 10 == 0) {
         conn_cron(s);
         clients_cron(s);
@@ -173,6 +173,17 @@ static bool compact(struct shard *s, bool idle)
     return idle && s->compacting;
 }
 
+/* What scripts have left behind, begun by the cron; at once only while there is nothing else to do. */
+static bool collect(struct shard *s, bool idle)
+{
+    if (!s->collecting) {
+        return false;
+    }
+    bool more = s->scripting->vm != NULL && script_vm_collect_slice(s->scripting->vm);
+    s->collecting = idle && more;
+    return s->collecting;
+}
+
 /* True when there is more to do at once. */
 static bool background(struct shard *s, bool idle)
 {
@@ -186,6 +197,7 @@ static bool background(struct shard *s, bool idle)
     more |= evict_slice(s);
     more |= expire(s);
     more |= compact(s, idle);
+    more |= collect(s, idle);
     return more;
 }
 
