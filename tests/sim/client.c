@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_BYTES = 2048, BACKLOG_BYTES = 8192, OPS_EACH_MAX = 7, LAST_VALUE = 1000 };
+enum { TEXT_BYTES = 2048, BACKLOG_BYTES = 8192, OPS_EACH_MAX = 15, FIRST_VALUE = 1000 };
 
 struct sim_history sim_history;
 
@@ -20,45 +20,48 @@ static size_t backlog_len[SIM_CLIENTS_MAX];
 static unsigned replies_of[SIM_CLIENTS_MAX]; /* of the transaction being answered */
 static bool drawn[SIM_KINDS]; /* kinds of this seed */
 static int next_value;
+static unsigned pushes;         /* drawn so far */
 static bool reading;            /* the last client has begun */
 
 /* --- what there is --------------------------------------------------------------------------- */
 
+enum { STRINGS = 1, LISTS = 2, SETS = 4, ALL = 7 }; /* what a seed may be about */
 static const struct {
     const char *name;
     uint8_t keys_min, keys_max, values;
+    uint8_t about; /* 0: whatever the seed is about, but less often */
 } kinds[SIM_KINDS] = {
-    [SIM_GET] = {"GET", 1, 1, 0},
-    [SIM_SET] = {"SET", 1, 1, 1},
-    [SIM_INCR] = {"INCR", 1, 1, 0},
-    [SIM_GETSET] = {"GETSET", 1, 1, 1},
-    [SIM_DEL] = {"DEL", 1, 2, 0},
-    [SIM_EXISTS] = {"EXISTS", 1, 2, 0},
-    [SIM_MSET] = {"MSET", 2, 3, 0},
-    [SIM_MGET] = {"MGET", 2, 3, 0},
-    [SIM_MSETNX] = {"MSETNX", 2, 2, 0},
-    [SIM_RENAME] = {"RENAME", 2, 2, 0},
-    [SIM_LPUSH] = {"LPUSH", 1, 1, 1},
-    [SIM_RPUSH] = {"RPUSH", 1, 1, 1},
-    [SIM_LPOP] = {"LPOP", 1, 1, 0},
-    [SIM_LRANGE] = {"LRANGE", 1, 1, 0},
-    [SIM_LMOVE] = {"LMOVE", 2, 2, 0},
-    [SIM_BLPOP] = {"BLPOP", 1, 2, 0},
-    [SIM_SADD] = {"SADD", 1, 1, 1},
-    [SIM_SREM] = {"SREM", 1, 1, 1},
-    [SIM_SMISMEMBER] = {"SMISMEMBER", 1, 1, 0},
-    [SIM_SINTERSTORE] = {"SINTERSTORE", 3, 3, 0},
-    [SIM_SUNIONSTORE] = {"SUNIONSTORE", 3, 3, 0},
-    [SIM_SMOVE] = {"SMOVE", 2, 2, 1},
-    [SIM_FLUSHALL] = {"FLUSHALL", 0, 0, 0},
-    [SIM_DBSIZE] = {"DBSIZE", 0, 0, 0},
-    [SIM_EVAL_SUM] = {"EVAL sum", 2, 2, 0},
-    [SIM_EVAL_MOVE] = {"EVAL move", 2, 2, 0},
-    [SIM_EVAL_FAR] = {"EVAL far", 2, 2, 0},
-    [SIM_EVAL_BLIND] = {"EVAL blind", 2, 2, 0},
-    [SIM_WATCH] = {"WATCH", 1, 2, 0},
-    [SIM_UNWATCH] = {"UNWATCH", 0, 0, 0},
-    [SIM_RESETSTAT] = {"CONFIG RESETSTAT", 0, 0, 0},
+    [SIM_GET] = {"GET", 1, 1, 0, STRINGS},
+    [SIM_SET] = {"SET", 1, 1, 1, STRINGS},
+    [SIM_INCR] = {"INCR", 1, 1, 0, STRINGS},
+    [SIM_GETSET] = {"GETSET", 1, 1, 1, STRINGS},
+    [SIM_DEL] = {"DEL", 1, 2, 0, ALL},
+    [SIM_EXISTS] = {"EXISTS", 1, 2, 0, ALL},
+    [SIM_MSET] = {"MSET", 2, 3, 0, STRINGS},
+    [SIM_MGET] = {"MGET", 2, 3, 0, STRINGS},
+    [SIM_MSETNX] = {"MSETNX", 2, 2, 0, STRINGS},
+    [SIM_RENAME] = {"RENAME", 2, 2, 0, ALL},
+    [SIM_LPUSH] = {"LPUSH", 1, 1, 1, LISTS},
+    [SIM_RPUSH] = {"RPUSH", 1, 1, 1, LISTS},
+    [SIM_LPOP] = {"LPOP", 1, 1, 0, LISTS},
+    [SIM_LRANGE] = {"LRANGE", 1, 1, 0, LISTS},
+    [SIM_LMOVE] = {"LMOVE", 2, 2, 0, LISTS},
+    [SIM_BLPOP] = {"BLPOP", 1, 2, 0, LISTS},
+    [SIM_SADD] = {"SADD", 1, 1, 1, SETS},
+    [SIM_SREM] = {"SREM", 1, 1, 1, SETS},
+    [SIM_SMISMEMBER] = {"SMISMEMBER", 1, 1, 0, SETS},
+    [SIM_SINTERSTORE] = {"SINTERSTORE", 3, 3, 0, SETS},
+    [SIM_SUNIONSTORE] = {"SUNIONSTORE", 3, 3, 0, SETS},
+    [SIM_SMOVE] = {"SMOVE", 2, 2, 1, SETS},
+    [SIM_FLUSHALL] = {"FLUSHALL", 0, 0, 0, 0},
+    [SIM_DBSIZE] = {"DBSIZE", 0, 0, 0, 0},
+    [SIM_EVAL_SUM] = {"EVAL sum", 2, 2, 0, STRINGS},
+    [SIM_EVAL_MOVE] = {"EVAL move", 2, 2, 0, STRINGS},
+    [SIM_EVAL_FAR] = {"EVAL far", 2, 2, 0, STRINGS},
+    [SIM_EVAL_BLIND] = {"EVAL blind", 2, 2, 0, STRINGS},
+    [SIM_WATCH] = {"WATCH", 1, 2, 0, 0},
+    [SIM_UNWATCH] = {"UNWATCH", 0, 0, 0, 0},
+    [SIM_RESETSTAT] = {"CONFIG RESETSTAT", 0, 0, 0, 0},
 };
 
 static const char script_sum[] =
@@ -81,11 +84,18 @@ static bool in_multi(unsigned kind)
     return kind != SIM_BLPOP && kind != SIM_WATCH && kind != SIM_UNWATCH && kind != SIM_RESETSTAT;
 }
 
+static bool is_push(unsigned kind)
+{
+    return kind == SIM_LPUSH || kind == SIM_RPUSH;
+}
+
 static void draw_command(struct sim_command *c, bool multi)
 {
     do {
         c->kind = (uint8_t)sim_below(SIM_KINDS);
-    } while (!drawn[c->kind] || (multi && !in_multi(c->kind)));
+    } while (!drawn[c->kind] || (multi && !in_multi(c->kind)) ||
+             (is_push(c->kind) && pushes == SIM_LIST_MAX));
+    pushes += is_push(c->kind);
     unsigned least = kinds[c->kind].keys_min, most = kinds[c->kind].keys_max;
     most = most > sim_history.keys ? sim_history.keys : most;
     c->nkeys = (uint8_t)(least >= most ? most : least + sim_below(most - least + 1));
@@ -106,13 +116,44 @@ static void draw_command(struct sim_command *c, bool multi)
     }
 }
 
-static void draw_op(struct sim_op *op)
+static void draw_op(struct sim_op *op, const struct sim_op *before)
 {
-    op->transaction = sim_one_in(5);
+    bool watched = before != NULL && before->command[0].kind == SIM_WATCH;
+    op->transaction = watched ? !sim_one_in(4) : sim_one_in(5);
     op->alone = sim_one_in(2);
     op->count = (uint8_t)(op->transaction ? 1 + sim_below(SIM_COMMANDS_MAX) : 1);
     for (unsigned i = 0; i < op->count; i++) {
         draw_command(&op->command[i], op->transaction);
+    }
+}
+
+/* Few kinds meet each other often; there is always one that makes something to look at. */
+static void draw_kinds(void)
+{
+    static const uint8_t abouts[] = {STRINGS, STRINGS, LISTS, SETS, STRINGS | LISTS, ALL};
+    unsigned about = abouts[sim_below(6)], often = 1 + sim_below(3);
+    for (unsigned k = 0; k < SIM_KINDS; k++) {
+        drawn[k] = kinds[k].about != 0 ? (kinds[k].about & about) && sim_one_in(often)
+                                       : sim_one_in(often + 2);
+        drawn[k] = drawn[k] && kinds[k].keys_min <= sim_history.keys;
+    }
+    drawn[SIM_SET] = drawn[SIM_SET] || (about & STRINGS);
+    drawn[SIM_RPUSH] = drawn[SIM_RPUSH] || (about & LISTS);
+    drawn[SIM_EXISTS] = true; /* lists are bounded: something is always left to draw */
+    drawn[SIM_SADD] = drawn[SIM_SADD] || (about & SETS);
+}
+
+/* Sometimes the first two share a slot. */
+static void draw_keys(void)
+{
+    struct sim_history *h = &sim_history;
+    h->keys = 2 + sim_below(SIM_KEYS_MAX - 1);
+    for (unsigned i = 0; i < h->keys; i++) {
+        snprintf(h->key[i], sizeof h->key[i], "k%u{%u}", i, sim_below(1000));
+    }
+    if (sim_one_in(4)) {
+        memcpy(h->key[1], h->key[0], sizeof h->key[1]);
+        h->key[1][1] = '1';
     }
 }
 
@@ -137,27 +178,15 @@ void sim_client_prepare(void)
     static_assert(SIM_KEYS_MAX * 3 + 1 <= SIM_OPS_MAX, "the reader's ops");
     struct sim_history *h = &sim_history;
     h->clients = 2 + sim_below(SIM_CLIENTS_MAX - 2);
-    h->keys = 3 + sim_below(SIM_KEYS_MAX - 2);
-    for (unsigned i = 0; i < h->keys; i++) {
-        snprintf(h->key[i], sizeof h->key[i], "k%u%u", i, sim_below(1000));
-    }
-    next_value = LAST_VALUE;
-    do {
-        unsigned often = 2 + sim_below(5), any = 0;
-        for (unsigned k = 0; k < SIM_KINDS; k++) {
-            drawn[k] = sim_one_in(often);
-            any += drawn[k] && in_multi(k);
-        }
-        if (any >= 2) {
-            break;
-        }
-    } while (true);
+    next_value = FIRST_VALUE;
+    draw_keys();
+    draw_kinds();
     for (unsigned i = 0; i < h->clients; i++) {
         struct sim_client *c = &h->client[i];
         c->home = sim_below(sim_server->shard_count);
         c->count = 3 + sim_below(OPS_EACH_MAX - 2);
         for (unsigned k = 0; k < c->count; k++) {
-            draw_op(&c->op[k]);
+            draw_op(&c->op[k], k > 0 ? &c->op[k - 1] : NULL);
         }
         sim_net_connect(i, c->home);
     }

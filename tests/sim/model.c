@@ -17,6 +17,12 @@ struct answer {
 
 /* --- replies --------------------------------------------------------------------------------- */
 
+static void answer_clear(struct answer *a)
+{
+    a->len = 0;
+    a->touched_count = 0;
+}
+
 static void put(struct answer *a, const char *format, long n)
 {
     a->len += (size_t)snprintf(a->bytes + a->len, sizeof a->bytes - a->len, format, n);
@@ -478,7 +484,8 @@ static bool serve(struct sim_state *s, struct answer *a, bool backwards)
     for (unsigned n = a->touched_count, i = 0; i < n; i++) {
         unsigned key = a->touched[backwards ? n - 1 - i : i], client;
         while (s->key[key].type == SIM_LIST && (client = first_waiter(s, key)) < SIM_CLIENTS_MAX) {
-            struct answer to = {.len = 0};
+            struct answer to;
+            answer_clear(&to);
             put_popped(s, key, &to, &to);
             if (!answer_is(&to, &sim_history.client[client].op[s->at[client]])) {
                 return false;
@@ -494,7 +501,8 @@ static bool serve(struct sim_state *s, struct answer *a, bool backwards)
 bool sim_model_step(struct sim_state *s, unsigned client, bool backwards)
 {
     const struct sim_op *op = &sim_history.client[client].op[s->at[client]];
-    struct answer a = {.len = 0};
+    struct answer a;
+    answer_clear(&a);
     if (sim_op_blocks(op)) {
         if (!pop_or_wait(s, client, &op->command[0], &a)) {
             return true;
@@ -517,7 +525,8 @@ bool sim_model_step(struct sim_state *s, unsigned client, bool backwards)
 bool sim_model_timeout(struct sim_state *s, unsigned client)
 {
     const struct sim_op *op = &sim_history.client[client].op[s->at[client]];
-    struct answer a = {.len = 0};
+    struct answer a;
+    answer_clear(&a);
     put(&a, "*-1\r\n", 0);
     wait_over(s, client);
     return op->command[0].value[0] > 0 && answer_is(&a, op);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FD_FIRST = 1 << 20, PIPE_BYTES = 16384 };
+enum { FD_FIRST = 1 << 20, PIPE_BYTES = 65536 };
 
 struct io {
     const struct io_handlers *handlers;

@@ -29,9 +29,9 @@ enum {
     SIM_OPS_MAX = 24,    /* of one client */
     SIM_KEYS_MAX = 5,
     SIM_COMMANDS_MAX = 4, /* of one transaction */
-    SIM_LIST_MAX = 64,
+    SIM_LIST_MAX = 24,   /* and no more pushes are drawn */
     SIM_MEMBERS = 6,      /* what sets are made of: 0 to 5 */
-    SIM_REPLY_BYTES = 512,
+    SIM_REPLY_BYTES = 1536,
 };
 
 /* --- main.c --- */
@@ -103,7 +103,7 @@ struct sim_client {
 
 struct sim_history {
     unsigned clients, keys;
-    char key[SIM_KEYS_MAX][16];
+    char key[SIM_KEYS_MAX][24];
     struct sim_client client[SIM_CLIENTS_MAX];
 };
 extern struct sim_history sim_history;
