@@ -13,6 +13,7 @@
  * so that equal stamps are met; when all wait, it jumps to the next deadline.
  *
  * ucontext makes the stacks; switching is by _setjmp and _longjmp, which make no system call.
+ * AddressSanitizer, which has to know stacks, gets swapcontext() and is told.
  */
 #undef _FORTIFY_SOURCE /* its longjmp does not know stacks */
 #include "tests/sim/sim.h"
@@ -24,6 +25,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <ucontext.h>
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#endif
 
 enum {
     STACK_BYTES = 512 * 1024,
@@ -31,12 +35,21 @@ enum {
     FREEZE_STEPS_MAX = 3000,
 };
 
-struct fiber {
+/* A stack, and where on it to go on. */
+struct context {
     jmp_buf here;
-    ucontext_t context;
+    ucontext_t machine;
+    const void *stack;
+    size_t stack_bytes;
+    void *fake_stack; /* the sanitizer's */
+    bool begun;
+};
+
+struct fiber {
+    struct context context;
     struct shard *shard;
     const char *at;
-    bool begun, waits;
+    bool waits;
     uint64_t deadline_ns;  /* while it waits */
     uint64_t frozen_until; /* step */
     unsigned weight;
@@ -49,7 +62,7 @@ uint64_t sim_steps;
 static struct fiber fibers[SIM_SHARDS_MAX];
 static unsigned fiber_count;
 static struct fiber *current; /* NULL: the scheduler */
-static jmp_buf scheduler;
+static struct context scheduler;
 static bool running;          /* the seed's schedule, not yet the server's start */
 
 static struct {
@@ -114,25 +127,47 @@ void sim_fiber_trace(const char *format, ...)
     }
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+static void switch_stack(struct context *from, struct context *to)
+{
+    __sanitizer_start_switch_fiber(&from->fake_stack, to->stack, to->stack_bytes);
+    swapcontext(&from->machine, &to->machine);
+    __sanitizer_finish_switch_fiber(from->fake_stack, NULL, NULL);
+}
+
+static void fiber_begins(void)
+{
+    __sanitizer_finish_switch_fiber(NULL, &scheduler.stack, &scheduler.stack_bytes);
+}
+#else
+static void switch_stack(struct context *from, struct context *to)
+{
+    if (_setjmp(from->here) != 0) {
+        return;
+    }
+    if (to->begun) {
+        _longjmp(to->here, 1);
+    }
+    to->begun = true;
+    setcontext(&to->machine);
+}
+
+static void fiber_begins(void)
+{
+}
+#endif
+
 static void leave(void)
 {
-    struct fiber *f = current;
-    if (_setjmp(f->here) == 0) {
-        _longjmp(scheduler, 1);
-    }
+    switch_stack(&current->context, &scheduler);
 }
 
 static void enter(struct fiber *f)
 {
     current = f;
     shard_self = f->shard;
-    if (_setjmp(scheduler) == 0) {
-        if (f->begun) {
-            _longjmp(f->here, 1);
-        }
-        f->begun = true;
-        setcontext(&f->context);
-    }
+    scheduler.begun = true;
+    switch_stack(&scheduler, &f->context);
     current = NULL;
     shard_self = NULL;
 }
@@ -189,6 +224,7 @@ void sim_fiber_wait(uint64_t deadline_ns)
 
 static void fiber_main(void)
 {
+    fiber_begins();
     shard_main(current->shard);
     abort(); /* nothing stops the server */
 }
@@ -204,13 +240,13 @@ void sim_fibers_start(struct server *server)
         struct fiber *f = &fibers[i];
         char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (stack == MAP_FAILED || getcontext(&f->context) != 0) {
+        if (stack == MAP_FAILED || getcontext(&f->context.machine) != 0) {
             abort();
         }
         f->shard = server->shards[i];
-        f->context.uc_stack.ss_sp = stack;
-        f->context.uc_stack.ss_size = STACK_BYTES;
-        makecontext(&f->context, fiber_main, 0);
+        f->context.stack = f->context.machine.uc_stack.ss_sp = stack;
+        f->context.stack_bytes = f->context.machine.uc_stack.ss_size = STACK_BYTES;
+        makecontext(&f->context.machine, fiber_main, 0);
         enter(f);
     }
 }

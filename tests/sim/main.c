@@ -186,7 +186,9 @@ int main(int argc, char **argv)
     parse_options(argc, argv);
     start_server();
     if (options.one) {
-        return run_seed(options.first);
+        int code = run_seed(options.first);
+        fflush(stdout);
+        _exit(code); /* shards do not end */
     }
     time_t end = time(NULL) + (time_t)options.seconds;
     uint64_t done = 0, undecided = 0;
