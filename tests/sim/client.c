@@ -185,6 +185,7 @@ void sim_client_prepare(void)
         struct sim_client *c = &h->client[i];
         c->home = sim_below(sim_server->shard_count);
         c->count = 3 + sim_below(OPS_EACH_MAX - 2);
+        c->leaves_after = sim_one_in(6) ? 1 + sim_below(c->count) : 0;
         for (unsigned k = 0; k < c->count; k++) {
             draw_op(&c->op[k], k > 0 ? &c->op[k - 1] : NULL);
         }
@@ -296,14 +297,20 @@ static void send_op(unsigned client, struct sim_op *op)
 static bool may_send(unsigned client)
 {
     const struct sim_client *c = &sim_history.client[client];
-    return c->sent < c->count && (client < sim_history.clients || reading) &&
+    return c->sent < c->count && !c->gone && (client < sim_history.clients || reading) &&
            !(c->op[c->sent].alone && c->answered < c->sent);
+}
+
+static bool may_leave(unsigned client)
+{
+    const struct sim_client *c = &sim_history.client[client];
+    return c->leaves_after > 0 && c->sent >= c->leaves_after && !c->gone;
 }
 
 bool sim_client_can_act(void)
 {
     for (unsigned i = 0; i <= sim_history.clients; i++) {
-        if (may_send(i)) {
+        if (may_send(i) || may_leave(i)) {
             return true;
         }
     }
@@ -315,8 +322,14 @@ void sim_client_act(void)
     unsigned i;
     do {
         i = sim_below(sim_history.clients + 1);
-    } while (!may_send(i));
+    } while (!may_send(i) && !may_leave(i));
     struct sim_client *c = &sim_history.client[i];
+    if (may_leave(i) && (!may_send(i) || sim_one_in(2))) {
+        sim_fiber_trace("client %u hangs up", i);
+        c->gone = true;
+        sim_net_leave(i);
+        return;
+    }
     sim_fiber_trace("client %u sends", i);
     do { /* a pipeline in one piece, or several */
         send_op(i, &c->op[c->sent++]);
@@ -393,6 +406,9 @@ static void one_reply(unsigned client, const char *p, size_t len)
 void sim_client_received(unsigned client, const char *bytes, size_t len)
 {
     char *p = backlog[client];
+    if (sim_history.client[client].gone) {
+        return;
+    }
     assert(backlog_len[client] + len <= BACKLOG_BYTES);
     memcpy(p + backlog_len[client], bytes, len);
     backlog_len[client] += len;
@@ -417,16 +433,30 @@ static bool output_held(void)
     return false;
 }
 
+/* All that hung up have been let go of. */
+static void look_for_connections(void)
+{
+    unsigned there = 0, wanted = 0;
+    for (unsigned i = 0; i < sim_server->shard_count; i++) {
+        there += sim_server->shards[i]->conns_alive;
+    }
+    for (unsigned i = 0; i <= sim_history.clients; i++) {
+        wanted += !sim_history.client[i].gone;
+    }
+    if (there != wanted) {
+        sim_fail("%u connections are left, there should be %u", there, wanted);
+    }
+}
+
 bool sim_client_quiet(void)
 {
     if (output_held()) {
         return false;
     }
-    bool timed = false, all = true;
+    bool timed = false;
     for (unsigned i = 0; i <= sim_history.clients; i++) {
         const struct sim_client *c = &sim_history.client[i];
-        all = all && c->answered == c->count;
-        if (c->answered == c->sent) {
+        if (c->answered == c->sent || c->gone) {
             continue;
         }
         const struct sim_op *op = &c->op[c->answered];
@@ -444,7 +474,11 @@ bool sim_client_quiet(void)
         return false;
     }
     const struct sim_client *reader = &sim_history.client[sim_history.clients];
-    return reader->answered == reader->count;
+    if (reader->answered < reader->count) {
+        return false;
+    }
+    look_for_connections();
+    return true;
 }
 
 static void show_bytes(const char *p, size_t len)
@@ -486,7 +520,7 @@ void sim_history_show(void)
     }
     printf("\nclients at home on:");
     for (unsigned i = 0; i <= h->clients; i++) {
-        printf(" %u", h->client[i].home);
+        printf(" %u%s", h->client[i].home, h->client[i].gone ? " (hangs up)" : "");
     }
     printf("\n");
     for (uint64_t at = 1; at <= happened; at++) {

@@ -5,6 +5,7 @@
  * The server is started once; each seed is a process forked from there, so that all begin with the
  * same memory and a crash ends one seed only. --seed runs that one alone, as it was run before. */
 #include "shards/commands.h"
+#include "shards/log.h"
 #include "tests/sim/sim.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -89,6 +90,9 @@ static void start_server(void)
     mem_thread_register(&memory);
     if (config_from_command_line((int)(sizeof args / sizeof *args) - 1, args, &config) !=
         CONFIG_GO_ON) {
+        exit(2);
+    }
+    if (log_open(config->logfile, config->loglevel, false, "sim", 0) != 0) {
         exit(2);
     }
     commands_init();

@@ -5,6 +5,7 @@
 #include "shards/listener.h"
 #include "tests/sim/sim.h"
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ struct line {
     struct io_sock *sock; /* NULL: not accepted yet */
     struct io *io;
     bool arriving, paused;
+    bool hung_up, end_told, closing;
     char in[PIPE_BYTES]; /* sent by the client, not yet received */
     size_t in_len;
     bool sending;
@@ -40,6 +42,11 @@ void sim_net_connect(unsigned client, unsigned shard)
     lines[client].arriving = true;
 }
 
+void sim_net_leave(unsigned client)
+{
+    lines[client].hung_up = true;
+}
+
 void sim_net_send(unsigned client, const char *bytes, size_t len)
 {
     struct line *l = &lines[client];
@@ -52,9 +59,15 @@ void sim_net_send(unsigned client, const char *bytes, size_t len)
 
 /* --- events ---------------------------------------------------------------------------------- */
 
+static bool may_receive(const struct line *l)
+{
+    return !l->paused && !l->end_told && !l->closing && (l->in_len > 0 || l->hung_up);
+}
+
 static bool line_pending(const struct line *l)
 {
-    return l->arriving || (l->sock != NULL && ((l->in_len > 0 && !l->paused) || l->sending));
+    return l->arriving ||
+           (l->sock != NULL && (l->closing || l->sending || may_receive(l)));
 }
 
 bool sim_net_pending(const struct io *io)
@@ -77,6 +90,12 @@ static size_t portion(size_t len)
 
 static void receive(struct line *l)
 {
+    if (l->hung_up && (l->in_len == 0 || sim_one_in(4))) { /* a reset drops what was sent */
+        l->end_told = true;
+        sim_fiber_trace("client %u has gone", (unsigned)(l - lines));
+        l->io->handlers->received(l->sock, NULL, l->in_len == 0 ? 0 : -ECONNRESET);
+        return;
+    }
     size_t n = portion(l->in_len);
     struct io_buf *buf = malloc(sizeof *buf);
     *buf = (struct io_buf){.data = malloc(n), .refs = 1, .io = l->io};
@@ -90,6 +109,11 @@ static void receive(struct line *l)
 /* Reports the send when all of it is gone. */
 static void transmit(struct line *l)
 {
+    if (l->hung_up && sim_one_in(2)) {
+        l->sending = false;
+        l->io->handlers->sent(l->sock, -EPIPE);
+        return;
+    }
     while (l->out_at < l->out_count) {
         struct iovec *v = &l->out[l->out_at];
         size_t n = portion(v->iov_len);
@@ -104,6 +128,18 @@ static void transmit(struct line *l)
     }
     l->sending = false;
     l->io->handlers->sent(l->sock, (ssize_t)l->out_bytes);
+}
+
+static void end_line(struct line *l)
+{
+    struct io_sock *sock = l->sock;
+    if (l->sending) {
+        l->sending = false;
+        l->io->handlers->sent(sock, -ECANCELED);
+    }
+    l->sock = NULL;
+    l->closing = false;
+    l->io->handlers->closed(sock);
 }
 
 static int deliver(struct io *io)
@@ -121,10 +157,14 @@ static int deliver(struct io *io)
             conn_accept(shard_self, FD_FIRST + (int)(l - lines), false);
             continue;
         }
+        if (l->closing) {
+            end_line(l);
+            continue;
+        }
         if (l->sending) {
             transmit(l);
         }
-        if (l->in_len > 0 && !l->paused) {
+        if (may_receive(l)) {
             receive(l);
         }
     }
@@ -213,7 +253,11 @@ bool io_sock_sending(const struct io_sock *s)
 
 void io_sock_close(struct io_sock *s)
 {
-    sim_fail("the server closes the connection of client %u", (unsigned)(line_of(s) - lines));
+    struct line *l = line_of(s);
+    if (!l->hung_up) {
+        sim_fail("the server closes the connection of client %u", (unsigned)(l - lines));
+    }
+    l->closing = true;
 }
 
 void io_buf_hold(struct io_buf *buf)

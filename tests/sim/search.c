@@ -59,6 +59,9 @@ static bool complete(const struct sim_state *s)
 {
     for (unsigned i = 0; i <= sim_history.clients; i++) {
         const struct sim_op *op = next_op(s, i);
+        if (op != NULL && sim_history.client[i].gone && op->answered_at == 0) {
+            continue; /* it and all after it may never have happened */
+        }
         if (op != NULL && (s->waits[i] == 0 || op->answered_at != 0)) {
             return false;
         }

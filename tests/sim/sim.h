@@ -68,6 +68,8 @@ void sim_fiber_trace(const char *format, ...) __attribute__((format(printf, 1, 2
 bool sim_net_pending(const struct io *io);
 /* A client of that number arrives at a shard. */
 void sim_net_connect(unsigned client, unsigned shard);
+/* Hangs up. */
+void sim_net_leave(unsigned client);
 void sim_net_send(unsigned client, const char *bytes, size_t len);
 
 /* --- client.c --- */
@@ -99,6 +101,8 @@ struct sim_client {
     struct sim_op op[SIM_OPS_MAX];
     unsigned count, sent, answered;
     unsigned home;
+    unsigned leaves_after; /* hangs up when so many are sent; 0: does not */
+    bool gone;             /* what it has not been answered may have happened or not */
 };
 
 struct sim_history {
@@ -140,7 +144,7 @@ struct sim_state {
 /* The client's next op happens. False: it would have been answered differently, or somebody who is
  * served by it would. backwards: keys that became ready in one step are served last first. */
 bool sim_model_step(struct sim_state *state, unsigned client, bool backwards);
-/* The client has waited long enough. */
+/* The client has waited long enough, or is gone. */
 bool sim_model_timeout(struct sim_state *state, unsigned client);
 static inline bool sim_op_blocks(const struct sim_op *op)
 {
