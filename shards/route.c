@@ -11,6 +11,7 @@
 #include "shards/log.h"
 #include "shards/monitor.h"
 #include "shards/multi.h"
+#include "shards/sched.h"
 #include "shards/scripting.h"
 #include "shards/slowlog.h"
 #include "shards/subscribe.h"
@@ -995,6 +996,9 @@ void route_phase(struct shard *s)
             s->ready_last = last;
         }
         s->ready = list;
+    }
+    if (ordered && sched_has(SCHED_CLOSES_EARLY)) {
+        order_phase_close(&s->server->order, s->id);
     }
     push_outbox(s);
     if (ordered) {

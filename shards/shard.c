@@ -19,6 +19,7 @@
 #include "shards/notify.h"
 #include "shards/pubsub.h"
 #include "shards/route.h"
+#include "shards/sched.h"
 #include "shards/scripting.h"
 #include "shards/slowlog.h"
 #include "shards/touch.h"
@@ -268,7 +269,7 @@ static bool linger(struct shard *s)
 {
     while (s->linger > 0) {
         s->linger--;
-        sched_yield();
+        sched_rest();
         if (!mailbox_empty(&s->mailbox)) {
             return true;
         }
@@ -282,7 +283,7 @@ static void wait_turn(struct shard *s, bool busy)
     if (busy) {
         io_turn(s->io, 0);
         if (exec_must_not_sleep(s)) {
-            sched_yield(); /* the owner of the open phase may need this core */
+            sched_rest(); /* the owner of the open phase may need this core */
         }
         return;
     }
@@ -380,7 +381,7 @@ static void wind_down(struct shard *s)
             atomic_fetch_add(&server->wound_down, 1);
         }
         turn(s, true);
-        sched_yield();
+        sched_rest();
         while (s->conns != NULL) { /* one that was on its way here */
             conn_close(s->conns, false);
         }
