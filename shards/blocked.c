@@ -2,7 +2,7 @@
 #include "shards/blocked.h"
 #include "shards/exec.h"
 #include "shards/route.h"
-#include "shards/sched.h"
+#include "shards/sim_point.h"
 #include <assert.h>
 #include <stddef.h>
 

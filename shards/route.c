@@ -11,7 +11,7 @@
 #include "shards/log.h"
 #include "shards/monitor.h"
 #include "shards/multi.h"
-#include "shards/sched.h"
+#include "shards/sim_point.h"
 #include "shards/scripting.h"
 #include "shards/slowlog.h"
 #include "shards/subscribe.h"
