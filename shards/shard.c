@@ -123,6 +123,7 @@ static void cron(struct timer *t, uint64_t now_ns)
     s->compacting = true;
     if (s->cron_runs % 10 == 0) {
         conn_cron(s);
+        clients_cron(s);
         read_cpu_time(s);
     }
     if (s->id == 0) {
@@ -313,6 +314,7 @@ static bool turn(struct shard *s, bool more)
     follow_pause(s);
     evict_look(s);
     counter_add(&s->stats.turns, 1);
+    clients_turn(s); /* before what has arrived runs, which may have been too much */
     route_phase(s);
     bool worked = exec_turn(s);
     if (worked && s->server->shard_count > 1) {
@@ -328,6 +330,7 @@ static bool turn(struct shard *s, bool more)
     if (pushes_flush(s)) { /* keys have expired */
         conn_flush_all(s);
     }
+    clients_turn(s);
     return more;
 }
 
@@ -345,6 +348,7 @@ void shard_serve(struct shard *s)
     take_done(s);
     route_barriers(s);
     conn_flush_all(s);
+    clients_turn(s);
     s->serving = false;
 }
 
@@ -467,6 +471,7 @@ static bool start(struct shard *s)
     s->slowlog = slowlog_new();
     s->latency = latency_new();
     s->scripting = scripting_new();
+    clients_configured(s);
     read_clocks(s);
     s->turn_began_ns = s->now_ns;
     s->turn_cpu_ns = thread_cpu_ns();
