@@ -5,6 +5,7 @@
 #include "shards/latency.h"
 #include "shards/monitor.h"
 #include "shards/push.h"
+#include "shards/sched.h"
 #include "shards/tracking.h"
 #include "shards/watch.h"
 #include <assert.h>
@@ -82,11 +83,14 @@ static bool conflicts(const struct exec *x, const struct op *op)
 /* A transaction in a free run begins only when all of it can run (multi.h I2). */
 static bool transaction_conflicts(const struct exec *x, const struct op *op)
 {
+    if (x->holds == 0 && sched_has(SCHED_FREE_BYPASSES)) {
+        return false;
+    }
     for (; op != NULL; op = op->run_next) {
         if (conflicts(x, op)) {
             return true;
         }
-        if (!(op->flags & OP_MORE)) {
+        if (!(op->flags & OP_MORE) || sched_has(SCHED_FREE_TRANSACTION)) {
             break;
         }
     }
@@ -205,6 +209,13 @@ static struct call make_call(struct shard *s, struct op *op, struct reply *out)
     };
 }
 
+/* Position of the member that the command names; not above 0: none. */
+static int64_t member_at(const struct op *op)
+{
+    int64_t at = op->command->member;
+    return at < 0 ? (int64_t)op->argc + at : at;
+}
+
 static void run_call(struct shard *s, struct op *op, struct call *c)
 {
     struct reply *out = c->out;
@@ -215,9 +226,14 @@ static void run_call(struct shard *s, struct op *op, struct call *c)
     out->resp = op->resp;
     out->muted = op->flags & OP_MUTED;
     atomic_store_explicit(&s->running, op->command, memory_order_relaxed);
+    if (op->member_hash != 0) {
+        const struct slice *member = &op->argv[member_at(op)];
+        hash_known = (struct hash_known){member->ptr, member->len, op->member_hash};
+    }
     uint64_t start = clock_ticks();
     op->command->run(c);
     op->ticks += clock_ticks() - start;
+    hash_known.data = NULL;
     if (s->interests > 0 || (op->flags & OP_TRACK)) {
         track(s, op);
     }
@@ -328,10 +344,12 @@ static void lend_hold(struct shard *s, struct op *op)
     }
     pushes_flush(s); /* notify.h I1 */
     struct shard *runner = s->server->shards[lend->runner];
+    sched_point("lend: holds");
     if (atomic_fetch_sub_explicit(&lend->missing, 1, memory_order_acq_rel) == 1) {
         if (runner == s) {
             lend->may_go = true;
         } else {
+            sched_point("lend: ready");
             shard_send(s, runner, &lend->ready);
         }
     }
@@ -352,7 +370,9 @@ static void lend_run(struct shard *s, struct run *run, struct op *op)
     uint32_t own_nkeys = op->nkeys;
     op->keys = head->keys;
     op->nkeys = head->nkeys;
+    sched_point("lend: runs");
     exec_op(s, op, &run->reply, lend->views);
+    sched_point("lend: ran");
     op->keys = own_keys;
     op->nkeys = own_nkeys;
     pushes_flush(s); /* notify.h I1 */
@@ -390,6 +410,7 @@ static void view_settle(struct shard *s, struct lend_part *part)
 static void lend_released(struct shard *s, struct lend_part *part)
 {
     struct op *op = part->op;
+    sched_point("lend: released");
     if (op->group->lend->whole) {
         s->keyspace->hooks = part->hooks;
     } else {
@@ -425,16 +446,15 @@ static bool run_lend_op(struct shard *s, struct run *run, struct op *op)
 /* --- the pass ------------------------------------------------------------------------------- */
 
 /* Members of large collections that the commands name: their buckets, then themselves. */
-static void prefetch_members(const struct keyspace *ks, const struct op *const *ahead, uint32_t n)
+static void prefetch_members(const struct keyspace *ks, struct op *const *ahead, uint32_t n)
 {
     const struct table *table[PREFETCH_OPS], *last_table = NULL;
     uint64_t hash[PREFETCH_OPS];
     const struct op *last = NULL;
     uint32_t m = 0;
     for (uint32_t i = 0; i < n; i++) {
-        const struct op *op = ahead[i];
-        int64_t at = op->command->member;
-        at = at < 0 ? (int64_t)op->argc + at : at;
+        struct op *op = ahead[i];
+        int64_t at = member_at(op);
         if (at <= 0 || at >= op->argc || op->nkeys == 0) {
             continue;
         }
@@ -444,7 +464,7 @@ static void prefetch_members(const struct keyspace *ks, const struct op *const *
         }
         if (last_table != NULL) {
             table[m] = last_table;
-            hash[m] = hash_bytes(op->argv[at].ptr, op->argv[at].len);
+            op->member_hash = hash[m] = hash_bytes(op->argv[at].ptr, op->argv[at].len);
             table_prefetch_bucket(last_table, hash[m]);
             m++;
         }
@@ -458,7 +478,7 @@ static void prefetch_members(const struct keyspace *ks, const struct op *const *
  * entries, then members, each while the others are under way. */
 static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
 {
-    const struct op *ahead[PREFETCH_OPS];
+    struct op *ahead[PREFETCH_OPS];
     uint32_t n = 0;
     while (run != NULL && n < PREFETCH_OPS) {
         for (; op != NULL && n < PREFETCH_OPS; op = op->run_next) {
@@ -520,6 +540,7 @@ static bool run_op(struct shard *s, struct run *run, struct op *op)
     if ((run->flags & RUN_DIRECT) && s->pushes->count > 0) {
         pushes_flush(s); /* push.h I2: its reply goes out at once */
     }
+    sched_point("run");
     exec_op(s, op, run->flags & RUN_DIRECT ? &run->conn->out : &run->reply, NULL);
     if (__builtin_expect(op->wait == NULL, 1)) {
         return true;
@@ -696,6 +717,7 @@ static void asked_append(struct shard *s, struct message *m)
 static void run_asked(struct shard *s)
 {
     struct exec *x = s->exec;
+    sched_point("asked");
     while (x->asked != NULL && !x->held_all) {
         struct message *m = x->asked;
         x->asked = message_next(m);
@@ -900,6 +922,9 @@ bool exec_turn(struct shard *s)
     }
     take_late(s);
     take(s); /* after the phases were read */
+    if (s->server->shard_count > 1 && sched_has(SCHED_HORIZON_LATE)) {
+        x->horizon = order_horizon(&s->server->order, x->horizon, &x->now);
+    }
     run_asked(s);
     if (s->monitor_lines != NULL) {
         monitor_show(s, x->horizon);
@@ -920,7 +945,9 @@ bool exec_turn(struct shard *s)
     } else {
         x->waits_for_horizon = false;
     }
-    run_asked(s); /* a script that had everything may have just ended here */
+    if (!sched_has(SCHED_ASKS_FORGOTTEN)) {
+        run_asked(s); /* a script that had everything may have just ended here */
+    }
     evict_publish(s);
     pushes_flush(s); /* push.h I2: before what was executed after them goes back */
     if (x->returning) {

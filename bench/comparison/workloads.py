@@ -1,4 +1,5 @@
 """workloads.py - what is measured, in which shape, and the targets of PERFORMANCE.md."""
+import hashlib
 from collections import namedtuple
 
 VALUE = 'v' * 32
@@ -12,6 +13,7 @@ RANDOM = '__rand_int__'  # 12 digits below the number of keys, fresh for every r
 # kind       'command': the load generator sends it
 #            'template': pump sends it (several commands in one request); lines: of the answer
 #            'publish': command, with so many subscribers listening; 'handover': BRPOP and LPUSH
+#            'home': command, its keys on the shard where all connections are
 # memcached  (template, lines) with the same meaning there, or None
 Workload = namedtuple('Workload', 'key label depth thousands target kind command memcached lines subscribers '
                                   'needs')
@@ -37,6 +39,7 @@ MEMCACHED_GET = (f'get key:{RANDOM}\\r\\n', 3)
 MEMCACHED_SET = (f'set key:{RANDOM} 0 0 32\\r\\n{VALUE}\\r\\n', 1)
 MEMCACHED_MGET = ('get' + f' key:{RANDOM}' * 10 + '\\r\\n', 21)
 INCR_SCRIPT = "return redis.call('incr',KEYS[1])"
+INCR_SHA = hashlib.sha1(INCR_SCRIPT.encode()).hexdigest()
 
 SPEED = [
     row('get-1', 'GET, no pipeline', 1, 120, 0.82, GET, memcached=MEMCACHED_GET),
@@ -58,6 +61,8 @@ SPEED = [
         ['ZRANGEBYSCORE', 'myzset', RANDOM, '+inf', 'LIMIT', '0', '10'], needs=('zadd-16',)),
     row('xadd-16', 'XADD, 16 deep', 16, 400, 0.50, ['XADD', 'mystream', '*', 'field', VALUE]),
     row('eval-16', 'EVAL of one INCR, 16 deep', 16, 200, 0.40, ['EVAL', INCR_SCRIPT, '1', 'counter:' + RANDOM]),
+    row('evalsha-16', 'EVALSHA of one INCR, 16 deep', 16, 200, None, ['EVALSHA', INCR_SHA, '1', 'counter:' + RANDOM],
+        needs=('eval-16',)),
     row('exec-16', 'MULTI, INCR, EXEC, 16 deep', 16, 200, None,
         resp('MULTI') + resp('INCR', 'counter:' + RANDOM) + resp('EXEC'), kind='template', lines=4),
     row('exec2-16', 'MULTI, 2 INCR of any shards, EXEC, 16 deep', 16, 200, None,
@@ -75,6 +80,17 @@ ROUTING = ['get-1', 'get-16', 'set-16', 'get-64', 'set-64', 'mget10-16', 'mset10
 QUICK_ROUTING = ['get-1', 'get-16', 'set-16']
 ROUTING_TARGET = {1: 1.0, 2: 1.15, 4: 1.2, 8: 1.3, 16: 1.45}
 ROUTING_TARGET_UNPIPELINED = {16: 1.25}
+
+# All connections are at home on the first shard, and so are all keys: a few tags that lie there,
+# however many shards there are.
+HOME = '{home}:' + RANDOM
+ROUTING_HOME = [
+    row('home-get-1', 'GET, no pipeline, keys at home', 1, 120, None, ['GET', HOME], kind='home'),
+    row('home-get-16', 'GET, 16 deep, keys at home', 16, 1000, None, ['GET', HOME], kind='home'),
+    row('home-set-16', 'SET, 16 deep, keys at home', 16, 1000, None, ['SET', HOME, VALUE], kind='home'),
+]
+HOME_TAGS = 8
+ROUTING_TARGET_HOME = 1.02
 
 # --- memory ---
 

@@ -735,3 +735,23 @@ def test_a_reader_misses_nothing(storm):
     storm.stage.run(lambda: not storm.stage.alive)
     for storm.got in seen:
         storm.check(in_order=True)
+
+
+@pytest.mark.parametrize("command", [["BRPOP", "gone:1", "gone:2", "0"], ["BLMOVE", "gone:1", "gone:3", "LEFT", "LEFT", "0"],
+                                     ["BZPOPMIN", "gone:z", "0"], ["XREAD", "BLOCK", "0", "STREAMS", "gone:x", "$"]],
+                         ids=lambda c: c[0])
+def test_who_ends_with_the_command_does_not_wait(server, command):
+    """The command and the end of its connection arrive together: nobody is left behind who would be given
+    an element, and lose it."""
+    with Raw(server.port) as raw:
+        before = info(raw, "connected_clients")
+        for _ in range(60):
+            with server.socket() as s:
+                s.sendall(encode(command))
+        end = time.monotonic() + 20
+        while info(raw, "connected_clients") > before:
+            assert time.monotonic() < end, plain(raw.call("CLIENT", "LIST"))
+            time.sleep(0.01)
+        assert info(raw, "blocked_clients") == 0
+        raw.call("LPUSH", "gone:1", "a")
+        assert plain(raw.call("RPOP", "gone:1")) == "a"

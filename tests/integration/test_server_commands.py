@@ -144,6 +144,26 @@ def test_info_shards(client, server):
     assert all(a[1] + 1 == b[0] for a, b in zip(slots, slots[1:]))
 
 
+def longest_turns(server):
+    text = raw(server).execute_command('INFO', 'shards')
+    found = re.findall(r'longest_turn_usec=(\d+),longest_turn_cpu_usec=(\d+)', text)
+    return max(int(wall) for wall, _ in found), max(int(cpu) for _, cpu in found)
+
+
+def test_longest_turn(client, server):
+    """A shard that sleeps keeps others waiting, but not by work of its own; one that computes does both."""
+    client.config_resetstat()
+    client.execute_command('DEBUG', 'SLEEP', '0.2')
+    wall, cpu = longest_turns(server)
+    assert wall >= 200000 and cpu < 100000
+    client.config_resetstat()
+    client.eval('local n = 0; for i = 1, 3e6 do n = n + i end', 0)
+    wall, cpu = longest_turns(server)
+    assert wall >= cpu * 0.9 and cpu > 1000  # 3 million rounds in 1 ms: no machine that there is
+    client.config_resetstat()
+    assert longest_turns(server)[1] < cpu
+
+
 def test_instantaneous_ops(client):
     end = time.time() + 0.5
     while time.time() < end:
@@ -352,13 +372,10 @@ def test_debug_protocol(server, oracle, kind, resp):
     def ask(s):
         with s.socket() as sock:
             if resp == 3:
-                sock.sendall(b'HELLO 3\r\n')
-                sock.settimeout(0.3)
-                try:
-                    while True:
-                        sock.recv(65536)
-                except OSError:
-                    sock.settimeout(10)
+                sock.sendall(b'HELLO 3\r\nECHO hello-end\r\n')
+                data = b''
+                while not data.endswith(b'hello-end\r\n'):
+                    data += sock.recv(65536)
             sock.sendall(b'DEBUG PROTOCOL %s\r\nECHO the-end\r\n' % kind.encode())
             data = b''
             while not data.endswith(b'the-end\r\n'):
