@@ -357,6 +357,7 @@ void blocked_begin(struct wait *w)
     if (!atomic_compare_exchange_strong_explicit(&w->state, &tries, WAIT_WAITS,
                                                  memory_order_acq_rel, memory_order_acquire)) {
         w->asked.blocked = false; /* nobody wants to wait any more */
+        w->abandoned = true;
     }
 }
 
@@ -578,6 +579,7 @@ bool blocked_cancel(struct conn *conn, enum wait_state why)
     if (!wait_end(w, why)) {
         return false;
     }
+    w->abandoned = why == WAIT_GONE;
     cancel_parts(conn->shard, w, NULL);
     return true;
 }
