@@ -2,7 +2,7 @@
 #include "shards/blocked.h"
 #include "shards/exec.h"
 #include "shards/route.h"
-#include "shards/sched.h"
+#include "shards/sim_point.h"
 #include <assert.h>
 #include <stddef.h>
 
@@ -357,6 +357,7 @@ void blocked_begin(struct wait *w)
     if (!atomic_compare_exchange_strong_explicit(&w->state, &tries, WAIT_WAITS,
                                                  memory_order_acq_rel, memory_order_acquire)) {
         w->asked.blocked = false; /* nobody wants to wait any more */
+        w->abandoned = true;
     }
 }
 
@@ -578,6 +579,7 @@ bool blocked_cancel(struct conn *conn, enum wait_state why)
     if (!wait_end(w, why)) {
         return false;
     }
+    w->abandoned = why == WAIT_GONE;
     cancel_parts(conn->shard, w, NULL);
     return true;
 }

@@ -4,7 +4,7 @@
  */
 #include "shards/broadcast.h"
 #include "shards/latency.h"
-#include "shards/sched.h"
+#include "shards/sim_point.h"
 #include <assert.h>
 #include <stddef.h>
 

@@ -5,7 +5,7 @@
 #include "shards/latency.h"
 #include "shards/monitor.h"
 #include "shards/push.h"
-#include "shards/sched.h"
+#include "shards/sim_point.h"
 #include "shards/tracking.h"
 #include "shards/watch.h"
 #include <assert.h>

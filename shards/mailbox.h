@@ -17,7 +17,7 @@
 #ifndef ASHLAR_SHARDS_MAILBOX_H
 #define ASHLAR_SHARDS_MAILBOX_H
 
-#include "shards/sched.h"
+#include "shards/sim_point.h"
 #include <ck_stack.h>
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* order.c - phases and the horizon (see order.h). */
 #include "shards/order.h"
 #include "shards/clock.h"
-#include "shards/sched.h"
+#include "shards/sim_point.h"
 #include <assert.h>
 
 void order_init(struct order *o, unsigned shards)

@@ -19,7 +19,7 @@
 #include "shards/notify.h"
 #include "shards/pubsub.h"
 #include "shards/route.h"
-#include "shards/sched.h"
+#include "shards/sim_point.h"
 #include "shards/scripting.h"
 #include "shards/slowlog.h"
 #include "shards/touch.h"

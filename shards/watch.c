@@ -2,7 +2,7 @@
 #include "shards/watch.h"
 #include "shards/group.h"
 #include "shards/route.h"
-#include "shards/sched.h"
+#include "shards/sim_point.h"
 #include <assert.h>
 #include <stddef.h>
 

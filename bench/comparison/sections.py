@@ -230,9 +230,12 @@ def routing(ctx, definitions):
             _routing_home(ctx, running)
 
 
-def _fill(server, shape, units):
+def _fill(ctx, server, shape, units):
     if server.protocol == 'memcached':
         server.load(shape.memcached(units))
+    elif shape.template and ctx.generators.ashlar_bench:
+        drive.bench(ctx.generators, server.port, '--load', units, '--key-format', shape.key_format, '-c', 1, '-P', 128,
+                    '--load-command', shape.template)
     else:
         batch = 20 if shape.key == 'set' else servers.LOAD_BATCH
         server.load((servers.encode(*words) for words in shape.commands(units)), shape.lines, batch)
@@ -250,7 +253,7 @@ def memory(ctx, definitions):
                     before = s.settle()
                     cpu = s.cpu_ns()
                     try:
-                        _fill(s, shape, units)
+                        _fill(ctx, s, shape, units)
                     except servers.ServerError as e:
                         ctx.add('memory', server=s.name, shape=shape.key, error=str(e)[:300])
                         continue

@@ -17,7 +17,7 @@
 #ifndef ASHLAR_TESTS_SIM_H
 #define ASHLAR_TESTS_SIM_H
 
-#include "shards/sched.h"
+#include "shards/sim_point.h"
 #include "shards/shard.h"
 #include <stdbool.h>
 #include <stddef.h>

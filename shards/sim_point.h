@@ -1,12 +1,12 @@
-/* sched.h - where the interleaving of threads matters: the places at which the simulator
+/* sim_point.h - where the interleaving of threads matters: the places at which the simulator
  * (tests/sim) may go on with another shard, and the mistakes that it must be able to find.
  *
  * In the product all of this is nothing. In the simulator's build (ASHLAR_SIM, which stands in this
  * file only) shards are fibers of one thread; sched_point() may hand over to any of them, and so
  * stands before and after each access to memory that another thread may write. Any thread.
  */
-#ifndef ASHLAR_SHARDS_SCHED_H
-#define ASHLAR_SHARDS_SCHED_H
+#ifndef ASHLAR_SHARDS_SIM_POINT_H
+#define ASHLAR_SHARDS_SIM_POINT_H
 
 #include <sched.h>
 #include <stdbool.h>
