@@ -89,11 +89,11 @@ struct shard {
     uint64_t compact_pause_until_ns; /* and so may compaction */
     bool compacting;
     struct evict evict;            /* evict.h: maxmemory; says itself who writes what */
+    struct clients clients;        /* clients.h: maxmemory-clients; likewise */
     uint64_t turn_began_ns;        /* shard.c, "how long turns take" */
     uint64_t slept_from_ns;        /* since when the turn that ends has slept; 0: it has not */
     uint64_t turn_cpu_ns;          /* the thread's CPU clock when it was last read */
     uint64_t turn_cpu_age_ns;      /* time of the turns that have ended since */
-    struct clients clients;        /* clients.h: maxmemory-clients; likewise */
     uint64_t now_ns;               /* monotonic, read once a turn */
     int64_t now_ms;                /* unix, read once a turn */
     uint32_t lru_clock;
