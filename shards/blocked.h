@@ -90,6 +90,7 @@ struct wait {
     /* written by the first try before the wait begins, read only then */
     struct call_wait asked;
     uint64_t deadline_ns;    /* 0: none */
+    bool abandoned;          /* there was nothing, and by then nobody to wait */
     /* home: it was routed anew, and has this placeholder */
     struct waiter *place;
     uint16_t place_shard;

@@ -19,6 +19,7 @@
 #include "shards/notify.h"
 #include "shards/pubsub.h"
 #include "shards/route.h"
+#include "shards/sim_point.h"
 #include "shards/scripting.h"
 #include "shards/slowlog.h"
 #include "shards/touch.h"
@@ -120,7 +121,7 @@ static void cron(struct timer *t, uint64_t now_ns)
     s->cron_runs++;
     publish_counters(s);
     end_pause(s);
-    s->compacting = true;
+    s->compacting = s->collecting = true;
     if (s->cron_runs % 10 == 0) {
         conn_cron(s);
         clients_cron(s);
@@ -173,6 +174,17 @@ static bool compact(struct shard *s, bool idle)
     return idle && s->compacting;
 }
 
+/* What scripts have left behind, begun by the cron; at once only while there is nothing else to do. */
+static bool collect(struct shard *s, bool idle)
+{
+    if (!s->collecting) {
+        return false;
+    }
+    bool more = s->scripting->vm != NULL && script_vm_collect_slice(s->scripting->vm);
+    s->collecting = idle && more;
+    return s->collecting;
+}
+
 /* True when there is more to do at once. */
 static bool background(struct shard *s, bool idle)
 {
@@ -186,6 +198,7 @@ static bool background(struct shard *s, bool idle)
     more |= evict_slice(s);
     more |= expire(s);
     more |= compact(s, idle);
+    more |= collect(s, idle);
     return more;
 }
 
@@ -256,7 +269,7 @@ static bool linger(struct shard *s)
 {
     while (s->linger > 0) {
         s->linger--;
-        sched_yield();
+        sched_rest();
         if (!mailbox_empty(&s->mailbox)) {
             return true;
         }
@@ -270,7 +283,7 @@ static void wait_turn(struct shard *s, bool busy)
     if (busy) {
         io_turn(s->io, 0);
         if (exec_must_not_sleep(s)) {
-            sched_yield(); /* the owner of the open phase may need this core */
+            sched_rest(); /* the owner of the open phase may need this core */
         }
         return;
     }
@@ -368,7 +381,7 @@ static void wind_down(struct shard *s)
             atomic_fetch_add(&server->wound_down, 1);
         }
         turn(s, true);
-        sched_yield();
+        sched_rest();
         while (s->conns != NULL) { /* one that was on its way here */
             conn_close(s->conns, false);
         }

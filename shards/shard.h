@@ -88,6 +88,7 @@ struct shard {
     uint64_t expire_pause_until_ns; /* active expiry may take a quarter of the time */
     uint64_t compact_pause_until_ns; /* and so may compaction */
     bool compacting;
+    bool collecting; /* what scripts have left behind */
     struct evict evict;            /* evict.h: maxmemory; says itself who writes what */
     struct clients clients;        /* clients.h: maxmemory-clients; likewise */
     uint64_t turn_began_ns;        /* shard.c, "how long turns take" */
