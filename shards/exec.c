@@ -35,17 +35,6 @@ bool exec_may_touch(void *shard, uint16_t slot)
     return !s->exec->held_all && s->exec->held[slot] == 0;
 }
 
-static void chain_append(struct chain *chain, struct run *run)
-{
-    run->next = NULL;
-    if (chain->last != NULL) {
-        chain->last->next = run;
-    } else {
-        chain->first = run;
-    }
-    chain->last = run;
-}
-
 /* --- conflicts ------------------------------------------------------------------------------ */
 
 static void mark_waiting(struct exec *x, const struct run *run)
@@ -556,6 +545,9 @@ static enum run_state run_ops(struct shard *s, struct run *run)
         x->waits_for_horizon = true;
         return RUN_LEFT;
     }
+    if (run->at == run->first && !(run->flags & RUN_DIRECT)) {
+        run_make_reply_room(run);
+    }
     bool inside = false; /* a free run: within a transaction that has begun */
     while (run->at != NULL) {
         struct op *op = run->at;
@@ -724,6 +716,16 @@ static void take_late(struct shard *s)
     }
 }
 
+static void chain_join(struct chain *chain, struct run *first)
+{
+    if (chain->last != NULL) {
+        chain->last->next = first;
+    } else {
+        chain->first = first;
+    }
+    chain->last = first->chain_last;
+}
+
 static void take(struct shard *s)
 {
     struct exec *x = s->exec;
@@ -735,11 +737,7 @@ static void take(struct shard *s)
             chains_add(x, (struct run *)m);
             break;
         case MESSAGE_RETURNS:
-            for (struct run *run = (struct run *)m; run != NULL;) {
-                struct run *after = run->next;
-                chain_append(&x->done, run);
-                run = after;
-            }
+            chain_join(&x->done, (struct run *)m);
             break;
         case MESSAGE_READY:
         case MESSAGE_RELEASE:
@@ -775,12 +773,9 @@ static void merge_chains(struct exec *x)
 {
     struct run **link = &x->waiting;
     for (uint32_t i = 0; i < x->chains_count; i++) {
-        struct run *first = x->chains[i], *last = first;
+        struct run *first = x->chains[i], *last = first->chain_last;
         while (*link != NULL && !run_before(first, *link)) {
             link = &(*link)->next;
-        }
-        while (last->next != NULL) {
-            last = last->next;
         }
         last->next = *link;
         *link = first;
@@ -795,9 +790,9 @@ static void send_returns(struct shard *s)
     for (unsigned home = 0; home < server->shard_count; home++) {
         struct chain *chain = &s->returns[home];
         if (chain->first != NULL) {
-            chain->first->message.kind = MESSAGE_RETURNS;
-            shard_send(s, server->shards[home], &chain->first->message);
-            *chain = (struct chain){NULL, NULL};
+            struct run *first = chain_close(chain);
+            first->message.kind = MESSAGE_RETURNS;
+            shard_send(s, server->shards[home], &first->message);
         }
     }
     s->exec->returning = false;
@@ -848,6 +843,14 @@ static void refuse_list(struct shard *s, struct run **link, const char *error)
     }
 }
 
+static struct run *last_of(struct run *run)
+{
+    while (run->next != NULL) {
+        run = run->next;
+    }
+    return run;
+}
+
 /* What came before the shard was known to be busy gets the same answer as what comes now. It has had
  * no effect, so its place in the order does not matter. behind: the run that the script is in; NULL:
  * the shard is lent to it. */
@@ -862,8 +865,10 @@ static void refuse_waiting(struct shard *s, struct run *behind)
     uint32_t left = 0;
     for (uint32_t i = 0; i < x->chains_count; i++) {
         refuse_list(s, &x->chains[i], error);
-        if (x->chains[i] != NULL) {
-            x->chains[left++] = x->chains[i];
+        struct run *first = x->chains[i];
+        if (first != NULL) {
+            first->chain_last = last_of(first);
+            x->chains[left++] = first;
         }
     }
     x->chains_count = left;
@@ -875,8 +880,7 @@ void exec_serve(struct shard *s)
     struct exec *x = s->exec;
     take(s);
     if (x->local.first != NULL) {
-        chains_add(x, x->local.first);
-        x->local = (struct chain){NULL, NULL};
+        chains_add(x, chain_close(&x->local));
     }
     refuse_waiting(s, s->executing->run);
     pushes_flush(s); /* push.h I2 */
@@ -905,8 +909,7 @@ bool exec_turn(struct shard *s)
         monitor_show(s, x->horizon);
     }
     if (x->local.first != NULL) {
-        chains_add(x, x->local.first);
-        x->local = (struct chain){NULL, NULL};
+        chains_add(x, chain_close(&x->local));
     }
     merge_chains(x);
     if (x->held_all && busy_any(&s->server->busy)) {

@@ -76,13 +76,7 @@ struct run *route_run_to(struct shard *s, struct conn *conn, unsigned shard)
     slot->run = run;
     r->targets++;
     r->last_target = run;
-    struct chain *out = &s->outbox[shard];
-    if (out->last != NULL) {
-        out->last->next = run;
-    } else {
-        out->first = run;
-    }
-    out->last = run;
+    chain_append(&s->outbox[shard], run);
     if (r->decision != NULL) {
         watch_check_run(s, conn, run);
     }
@@ -844,11 +838,12 @@ static void push_outbox(struct shard *s)
         if (i == s->id) {
             assert(s->exec->local.first == NULL);
             s->exec->local = *out;
+            *out = (struct chain){NULL, NULL};
         } else {
-            out->first->message.kind = MESSAGE_RUNS;
-            shard_send(s, server->shards[i], &out->first->message);
+            struct run *first = chain_close(out);
+            first->message.kind = MESSAGE_RUNS;
+            shard_send(s, server->shards[i], &first->message);
         }
-        *out = (struct chain){NULL, NULL};
     }
 }
 
