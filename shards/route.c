@@ -83,7 +83,7 @@ struct run *route_run_to(struct shard *s, struct conn *conn, unsigned shard)
     return run;
 }
 
-static void conn_append(struct conn *conn, struct op *op)
+static inline void conn_append(struct conn *conn, struct op *op)
 {
     op->conn_next = NULL;
     if (conn->last_op != NULL) {
@@ -107,10 +107,26 @@ static uint32_t tracks(const struct conn *conn, const struct command *cmd)
     return reads && tracking_wanted(conn) ? OP_TRACK : 0;
 }
 
-struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
-                        const struct command *cmd, const struct slice *argv, uint32_t argc)
+/* Flags that follow from the connection and from the transaction, if there is one. */
+static inline uint32_t op_flags(const struct shard *s, const struct conn *conn,
+                                const struct command *cmd)
 {
-    struct op *op = run_alloc(&s->run_pool, run, sizeof *op);
+    uint32_t flags = s->route->in_multi ? OP_MULTI | OP_MORE : 0;
+    if (__builtin_expect(conn->reply_mode != CONN_REPLY_ON, 0)) {
+        flags |= OP_MUTED;
+    }
+    if (__builtin_expect((conn->flags & CONN_NO_TOUCH) != 0, 0)) {
+        flags |= OP_NO_TOUCH;
+    }
+    return conn->tracking != NULL ? flags | tracks(conn, cmd) : flags;
+}
+
+/* With room behind it for so many bytes. */
+static inline struct op *op_new(struct shard *s, struct run *run, struct conn *conn,
+                                const struct command *cmd, const struct slice *argv, uint32_t argc,
+                                size_t more_bytes)
+{
+    struct op *op = run_alloc(&s->run_pool, run, sizeof *op + more_bytes);
     *op = (struct op){
         .run = run,
         .command = cmd,
@@ -119,12 +135,15 @@ struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
         .db = (uint16_t)conn->db,
         .resp = conn->resp,
         .extra = s->route->extra,
-        .flags = (conn->reply_mode == CONN_REPLY_ON ? 0 : OP_MUTED) |
-                 (conn->flags & CONN_NO_TOUCH ? OP_NO_TOUCH : 0) |
-                 (conn->tracking != NULL ? tracks(conn, cmd) : 0) |
-                 (s->route->in_multi ? OP_MULTI | OP_MORE : 0),
+        .flags = op_flags(s, conn, cmd),
     };
     return op;
+}
+
+struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
+                        const struct command *cmd, const struct slice *argv, uint32_t argc)
+{
+    return op_new(s, run, conn, cmd, argv, argc, 0);
 }
 
 const struct slice *route_copy_argv(struct shard *s, struct run *run, const struct slice *argv,
@@ -255,7 +274,7 @@ void route_barrier(struct shard *s, struct conn *conn, const struct command *cmd
 
 /* --- by keys --------------------------------------------------------------------------------- */
 
-static void key_fill(const struct server *server, struct key *k, const struct slice *argv,
+static inline void key_fill(const struct server *server, struct key *k, const struct slice *argv,
                      uint32_t arg)
 {
     k->ptr = argv[arg].ptr;
@@ -292,10 +311,16 @@ static void send_to_shard(struct shard *s, struct conn *conn, unsigned shard,
                           const struct key *keys, uint32_t nkeys)
 {
     struct run *run = route_run_to(s, conn, shard);
-    struct op *op = route_op_new(s, run, conn, cmd, route_copy_argv(s, run, argv, argc), argc);
+    size_t args_bytes = argc * sizeof *argv, keys_bytes = nkeys * sizeof *keys;
+    struct op *op = op_new(s, run, conn, cmd, NULL, argc, args_bytes + keys_bytes);
+    struct slice *args = (struct slice *)(op + 1);
+    for (uint32_t i = 0; i < argc; i++) {
+        args[i] = argv[i];
+    }
+    op->argv = args;
     if (nkeys > 0) {
-        op->keys = run_alloc(&s->run_pool, run, nkeys * sizeof *op->keys);
-        memcpy(op->keys, keys, nkeys * sizeof *op->keys);
+        op->keys = (struct key *)(args + argc);
+        memcpy(op->keys, keys, keys_bytes);
         op->nkeys = nkeys;
     }
     run_append(run, op);
@@ -334,6 +359,12 @@ void route_by_keys(struct shard *s, struct conn *conn, const struct command *cmd
 static void send_by_keys(struct shard *s, struct conn *conn, const struct command *cmd,
                          const struct slice *argv, uint32_t argc)
 {
+    if (__builtin_expect(cmd->only_key > 0, 1)) {
+        struct key key;
+        key_fill(s->server, &key, argv, cmd->only_key);
+        send_to_shard(s, conn, key.shard, cmd, argv, argc, &key, 1);
+        return;
+    }
     int n = route_find_keys(s, cmd, argv, argc);
     const struct key *keys = s->route->keys;
     uint32_t nkeys = n > 0 ? (uint32_t)n : 0; /* a bad number of keys: the command, run without any,
