@@ -194,8 +194,11 @@ static struct call make_call(struct shard *s, struct op *op, struct reply *out)
     };
 }
 
+/* One clock read per command: where it begins is where the one before it has ended, if nothing else
+ * was done in between. */
 static void run_call(struct shard *s, struct op *op, struct call *c)
 {
+    struct exec *x = s->exec;
     struct reply *out = c->out;
     struct op *outer = s->executing;
     s->executing = op;
@@ -204,11 +207,15 @@ static void run_call(struct shard *s, struct op *op, struct call *c)
     out->resp = op->resp;
     out->muted = op->flags & OP_MUTED;
     atomic_store_explicit(&s->running, op->command, memory_order_relaxed);
-    uint64_t start = clock_ticks();
+    uint64_t start = x->ticks != 0 ? x->ticks : clock_ticks();
+    x->ticks = 0;
     op->command->run(c);
-    op->ticks += clock_ticks() - start;
+    uint64_t end = clock_ticks();
+    op->ticks += end - start;
     if (s->interests > 0 || (op->flags & OP_TRACK)) {
         track(s, op);
+    } else {
+        x->ticks = end;
     }
     s->executing = outer;
     out->muted = false;
@@ -239,6 +246,7 @@ void exec_again(struct shard *s, struct op *op, const struct key *keys, uint32_t
     c.nkeys = nkeys;
     c.flags |= CALL_SERVING;
     c.wait = wait;
+    s->exec->ticks = 0;
     run_call(s, op, &c);
 }
 
@@ -401,6 +409,7 @@ static void lend_released(struct shard *s, struct lend_part *part)
 static bool run_lend_op(struct shard *s, struct run *run, struct op *op)
 {
     struct lend *lend = op->group->lend;
+    s->exec->ticks = 0;
     if (!(op->outcome & OP_HELD)) {
         lend_hold(s, op);
     }
@@ -457,6 +466,7 @@ static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
         op = run != NULL ? run->at : NULL;
     }
     s->exec->prefetched = n;
+    s->exec->ticks = 0;
     if ((n == 1 && ahead[0]->nkeys <= 1) || s->exec->holds > 0) {
         return; /* nothing to overlap; or tables that a borrower may be changing */
     }
@@ -508,6 +518,7 @@ static bool run_op(struct shard *s, struct run *run, struct op *op)
 {
     if ((run->flags & RUN_DIRECT) && s->pushes->count > 0) {
         pushes_flush(s); /* push.h I2: its reply goes out at once */
+        s->exec->ticks = 0;
     }
     exec_op(s, op, run->flags & RUN_DIRECT ? &run->conn->out : &run->reply, NULL);
     if (__builtin_expect(op->wait == NULL, 1)) {
@@ -558,6 +569,7 @@ static enum run_state run_ops(struct shard *s, struct run *run)
         inside = (run->flags & RUN_FREE) && (op->flags & OP_MORE);
         if (s->config->core.maxmemory > 0 && run->unit == NULL && needs_room(op)) {
             evict_before(s);
+            x->ticks = 0;
         }
         if (run->unit == NULL && (op->flags & OP_MORE)) {
             run->unit = op;
@@ -567,6 +579,7 @@ static enum run_state run_ops(struct shard *s, struct run *run)
         }
         x->prefetched--;
         if (op->flags & OP_CHECK) {
+            x->ticks = 0;
             if (!watch_decide(s, op)) {
                 return RUN_LEFT;
             }
@@ -586,6 +599,7 @@ static enum run_state run_ops(struct shard *s, struct run *run)
             run->unit = NULL;
             if (blocked_ready(s)) {
                 blocked_serve(s, true);
+                x->ticks = 0;
             }
         }
     }
@@ -620,6 +634,7 @@ static void pass(struct shard *s)
     x->marked = x->marked_all = false;
     x->waits_for_horizon = false;
     x->prefetched = 0;
+    x->ticks = 0;
     struct run **link = &x->waiting;
     while (*link != NULL) {
         struct run *run = *link;
