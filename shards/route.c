@@ -64,13 +64,10 @@ static struct run *run_start(struct shard *s, struct conn *conn, unsigned shard)
     return run;
 }
 
-struct run *route_run_to(struct shard *s, struct conn *conn, unsigned shard)
+static struct run *run_begin(struct shard *s, struct conn *conn, struct route_slot *slot,
+                             unsigned shard)
 {
     struct route *r = s->route;
-    struct route_slot *slot = &r->run_of[shard];
-    if (slot->session == r->session) {
-        return slot->run;
-    }
     struct run *run = run_start(s, conn, shard);
     slot->session = r->session;
     slot->run = run;
@@ -79,6 +76,22 @@ struct run *route_run_to(struct shard *s, struct conn *conn, unsigned shard)
     chain_append(&s->outbox[shard], run);
     if (r->decision != NULL) {
         watch_check_run(s, conn, run);
+    }
+    return run;
+}
+
+struct run *route_run_to(struct shard *s, struct conn *conn, unsigned shard)
+{
+    struct route *r = s->route;
+    struct route_slot *slot = &r->run_of[shard];
+    struct run *run = slot->run;
+    if (slot->session != r->session) {
+        run = run_begin(s, conn, slot, shard);
+    }
+    if (r->in_multi && slot->transaction != r->transaction) {
+        slot->transaction = r->transaction;
+        r->transaction_runs++;
+        r->transaction_run = run;
     }
     return run;
 }
@@ -161,6 +174,29 @@ void route_conn_append(struct conn *conn, struct op *op)
 
 /* --- commands at home ------------------------------------------------------------------------ */
 
+static void run_undrain(struct shard *s, struct run *run);
+
+/* The ops of one session that are done already share a run. It is kept by one more than its ops. */
+static struct run *home_run(struct shard *s, struct conn *conn)
+{
+    struct route *r = s->route;
+    if (r->home_run == NULL) {
+        r->home_run = run_new(&s->run_pool, s->id, s->id, r->stamp, conn, conn->resp);
+        r->home_run->flags |= RUN_DONE;
+        r->home_run->undrained = 1;
+    }
+    return r->home_run;
+}
+
+static void home_run_end(struct shard *s)
+{
+    struct route *r = s->route;
+    if (r->home_run != NULL) {
+        run_undrain(s, r->home_run);
+        r->home_run = NULL;
+    }
+}
+
 /* Where a reply of home's own goes: straight to the output when nothing is ahead of it, else into
  * an op of its own that is done already. */
 static struct reply *home_reply(struct shard *s, struct conn *conn, const struct command *cmd)
@@ -172,8 +208,7 @@ static struct reply *home_reply(struct shard *s, struct conn *conn, const struct
         out = &last->run->reply; /* an answer of home's own is the last: this one goes with it */
         s->route->home_queued = true;
     } else if (conn->in_flight > 0) {
-        struct run *run = run_start(s, conn, s->id);
-        run->flags |= RUN_DONE;
+        struct run *run = home_run(s, conn);
         struct op *op = route_op_new(s, run, conn, cmd, NULL, 0);
         op->flags |= OP_DONE;
         run_append(run, op);
@@ -832,7 +867,9 @@ static uint32_t conn_session(struct shard *s, struct conn *conn)
     r->groups = false;
     r->home_queued = conn->in_flight > 0;
     bool idle = conn->in_flight == 0, more;
+    assert(r->home_run == NULL);
     uint32_t commands = take_input(s, conn, &more);
+    home_run_end(s);
     if (r->own_text != NULL) {
         own_text_end(r);
     }
@@ -878,6 +915,7 @@ static void push_outbox(struct shard *s)
     }
 }
 
+/* One of those that keep a run is done with it. */
 static void run_undrain(struct shard *s, struct run *run)
 {
     assert(run->undrained > 0);

@@ -34,6 +34,7 @@ enum {
 /* The connection's run to a shard in this phase, if its session number is the present one. */
 struct route_slot {
     uint64_t session;
+    uint64_t transaction; /* the last one that used it */
     struct run *run;
     /* while a group is built */
     uint32_t part_keys;
@@ -48,9 +49,13 @@ struct route {
     uint32_t targets;
     struct run *last_target;
     bool groups, home_queued;
+    struct run *home_run; /* for replies of home's own that stand behind others; NULL: none yet */
     struct inbuf *own_text; /* arguments that do not lie in the connection's input (inline commands,
                                transactions, commands that wait), else NULL */
     bool in_multi; /* a transaction is being sent (multi.h) */
+    uint64_t transaction;      /* counts them */
+    uint32_t transaction_runs; /* that it has ops in, */
+    struct run *transaction_run; /* … the last of them */
     struct decision *decision; /* every run that is begun begins with a part of it (watch.h) */
     void *extra;               /* of every op that is made: struct op's extra */
     bool waits;  /* the command being routed may have to wait for data (blocked.h) */
