@@ -659,7 +659,7 @@ static void trim_head(struct reply *r, size_t n)
     r->held_bytes_ -= held - chunk_held(c);
 }
 
-void reply_consume(struct reply *r, size_t n)
+void reply__consume_slow(struct reply *r, size_t n)
 {
     assert(n <= r->total_bytes);
     while (n > 0) {

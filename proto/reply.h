@@ -194,6 +194,22 @@ void reply_deferred_set(struct reply *r, struct reply_mark m, size_t n);
 /* Bytes that are RESP already; they stay together. */
 void reply_raw(struct reply *r, const void *data, size_t len);
 
+/* Drops the first n bytes (they have been sent), frees or pools emptied chunks. */
+void reply__consume_slow(struct reply *r, size_t n);
+static inline void reply_consume(struct reply *r, size_t n)
+{
+    struct reply_chunk *c = r->head;
+    if (c == NULL || n >= c->len || c->release != NULL) {
+        reply__consume_slow(r, n);
+        return;
+    }
+    assert(c->owner == NULL); /* I3 */
+    c->data += n; /* a piece of a chunk */
+    c->len -= n;
+    c->cap -= n;
+    r->total_bytes -= n;
+}
+
 /* Moves the first n bytes of from to the end of to: small pieces are copied, whole large chunks
  * and references change owner. n <= from->total_bytes. Moving into a muted reply drops the
  * bytes. Errors are not carried over: they were counted where they were written. */
@@ -206,20 +222,14 @@ static inline void reply_move(struct reply *to, struct reply *from, size_t n)
         reply__move_slow(to, from, n);
         return;
     }
-    assert(c->owner == NULL); /* I3 */
     memcpy(end->data + end->len, c->data, n); /* a piece of a chunk, and there is room */
     reply__wrote(to, n);
-    c->data += n;
-    c->len -= n;
-    c->cap -= n;
-    from->total_bytes -= n;
+    reply_consume(from, n);
 }
 
 /* Up to max pieces of what is to be sent, from the start; returns how many. */
 int reply_iovec(const struct reply *r, struct iovec *iov, int max);
 
-/* Drops the first n bytes (they have been sent), frees or pools emptied chunks. */
-void reply_consume(struct reply *r, size_t n);
 
 /* Memory held by the chunks and the values referred to (output buffer limits), bytes. */
 size_t reply_memory(const struct reply *r);

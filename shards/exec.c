@@ -196,7 +196,7 @@ static struct call make_call(struct shard *s, struct op *op, struct reply *out)
 
 /* One clock read per command: where it begins is where the one before it has ended, if nothing else
  * was done in between. */
-static void run_call(struct shard *s, struct op *op, struct call *c)
+static inline void run_call(struct shard *s, struct op *op, struct call *c)
 {
     struct exec *x = s->exec;
     struct reply *out = c->out;

@@ -159,6 +159,13 @@ struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
     return op_new(s, run, conn, cmd, argv, argc, 0);
 }
 
+struct op *route_op_new_with(struct shard *s, struct run *run, struct conn *conn,
+                             const struct command *cmd, const struct slice *argv, uint32_t argc,
+                             size_t more_bytes)
+{
+    return op_new(s, run, conn, cmd, argv, argc, more_bytes);
+}
+
 const struct slice *route_copy_argv(struct shard *s, struct run *run, const struct slice *argv,
                                     uint32_t argc)
 {

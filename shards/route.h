@@ -38,6 +38,7 @@ struct route_slot {
     struct run *run;
     /* while a group is built */
     uint32_t part_keys;
+    uint16_t part_index;
     struct op *part;
 };
 
@@ -92,6 +93,10 @@ void route_reply_at_home(struct shard *s, struct conn *conn, const struct comman
 struct run *route_run_to(struct shard *s, struct conn *conn, unsigned shard);
 struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
                         const struct command *cmd, const struct slice *argv, uint32_t argc);
+/* The same with room behind it for so many bytes. */
+struct op *route_op_new_with(struct shard *s, struct run *run, struct conn *conn,
+                             const struct command *cmd, const struct slice *argv, uint32_t argc,
+                             size_t more_bytes);
 const struct slice *route_copy_argv(struct shard *s, struct run *run, const struct slice *argv,
                                     uint32_t argc);
 void route_conn_append(struct conn *conn, struct op *op);

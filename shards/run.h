@@ -234,6 +234,7 @@ struct group {
     struct op *head;
     uint32_t nparts, missing; /* home: parts that have not come back */
     struct op **parts;
+    uint16_t *part_of;        /* APART_EACH_…: by key of the head, the part that has it */
     struct lend *lend;        /* APART_LEND only */
     /* APART_MADE only (subscribe.h) */
     struct reply *made;
