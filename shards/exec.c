@@ -459,6 +459,7 @@ static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
     const struct op *ahead[PREFETCH_OPS];
     uint32_t n = 0;
     while (run != NULL && n < PREFETCH_OPS) {
+        run_prefetch(run->next);
         for (; op != NULL && n < PREFETCH_OPS; op = op->run_next) {
             ahead[n++] = op;
         }
