@@ -180,7 +180,9 @@ static void memory_allocator(struct report *r, const struct info_memory *m)
     char allocator[INFO_ALLOCATOR_BYTES];
     info_allocator(allocator);
     unsigned pending = 0; /* shards that have something to free: 0 exactly when nothing waits */
+    uint64_t lazyfreed = 0;
     GATHERED_SUM(r, pending, freeing);
+    GATHERED_SUM(r, lazyfreed, keyspace.lazyfreed);
     text_printf(&r->text,
                 "allocator_frag_ratio:%.2f\r\nallocator_frag_bytes:%lld\r\n"
                 "allocator_rss_ratio:1.00\r\nallocator_rss_bytes:0\r\n"
@@ -189,9 +191,11 @@ static void memory_allocator(struct report *r, const struct info_memory *m)
                 "mem_not_counted_for_evict:0\r\nmem_replication_backlog:0\r\n"
                 "mem_total_replication_buffers:0\r\nmem_clients_slaves:0\r\n"
                 "mem_clients_normal:%lld\r\nmem_cluster_links:0\r\nmem_aof_buffer:0\r\n"
-                "mem_allocator:%s\r\nactive_defrag_running:0\r\nlazyfree_pending_objects:%u\r\n",
+                "mem_allocator:%s\r\nactive_defrag_running:0\r\nlazyfree_pending_objects:%u\r\n"
+                "lazyfreed_objects:%llu\r\n",
                 m->fragmentation, (long long)m->fragmentation_bytes, m->fragmentation,
-                (long long)m->fragmentation_bytes, (long long)m->clients, allocator, pending);
+                (long long)m->fragmentation_bytes, (long long)m->clients, allocator, pending,
+                (unsigned long long)lazyfreed);
 }
 
 static void section_memory(struct report *r)

@@ -194,6 +194,13 @@ static struct call make_call(struct shard *s, struct op *op, struct reply *out)
     };
 }
 
+/* Position of the member that the command names; not above 0: none. */
+static int64_t member_at(const struct op *op)
+{
+    int64_t at = op->command->member;
+    return at < 0 ? (int64_t)op->argc + at : at;
+}
+
 /* One clock read per command: where it begins is where the one before it has ended, if nothing else
  * was done in between. */
 static inline void run_call(struct shard *s, struct op *op, struct call *c)
@@ -207,11 +214,16 @@ static inline void run_call(struct shard *s, struct op *op, struct call *c)
     out->resp = op->resp;
     out->muted = op->flags & OP_MUTED;
     atomic_store_explicit(&s->running, op->command, memory_order_relaxed);
+    if (op->member_hash != 0) {
+        const struct slice *member = &op->argv[member_at(op)];
+        hash_known = (struct hash_known){member->ptr, member->len, op->member_hash};
+    }
     uint64_t start = x->ticks != 0 ? x->ticks : clock_ticks();
     x->ticks = 0;
     op->command->run(c);
     uint64_t end = clock_ticks();
     op->ticks += end - start;
+    hash_known.data = NULL;
     if (s->interests > 0 || (op->flags & OP_TRACK)) {
         track(s, op);
     } else {
@@ -423,16 +435,15 @@ static bool run_lend_op(struct shard *s, struct run *run, struct op *op)
 /* --- the pass ------------------------------------------------------------------------------- */
 
 /* Members of large collections that the commands name: their buckets, then themselves. */
-static void prefetch_members(const struct keyspace *ks, const struct op *const *ahead, uint32_t n)
+static void prefetch_members(const struct keyspace *ks, struct op *const *ahead, uint32_t n)
 {
     const struct table *table[PREFETCH_OPS], *last_table = NULL;
     uint64_t hash[PREFETCH_OPS];
     const struct op *last = NULL;
     uint32_t m = 0;
     for (uint32_t i = 0; i < n; i++) {
-        const struct op *op = ahead[i];
-        int64_t at = op->command->member;
-        at = at < 0 ? (int64_t)op->argc + at : at;
+        struct op *op = ahead[i];
+        int64_t at = member_at(op);
         if (at <= 0 || at >= op->argc || op->nkeys == 0) {
             continue;
         }
@@ -442,7 +453,7 @@ static void prefetch_members(const struct keyspace *ks, const struct op *const *
         }
         if (last_table != NULL) {
             table[m] = last_table;
-            hash[m] = hash_bytes(op->argv[at].ptr, op->argv[at].len);
+            op->member_hash = hash[m] = hash_bytes(op->argv[at].ptr, op->argv[at].len);
             table_prefetch_bucket(last_table, hash[m]);
             m++;
         }
@@ -456,7 +467,7 @@ static void prefetch_members(const struct keyspace *ks, const struct op *const *
  * entries, then members, each while the others are under way. */
 static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
 {
-    const struct op *ahead[PREFETCH_OPS];
+    struct op *ahead[PREFETCH_OPS];
     uint32_t n = 0;
     while (run != NULL && n < PREFETCH_OPS) {
         run_prefetch(run->next);

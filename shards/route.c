@@ -24,6 +24,7 @@
 enum {
     INLINE_TEXT_BYTES = 16384, /* arguments of inline commands kept in one piece */
     HOME_REPLY_BYTES = 1024,   /* answers of home's own that share an op: in_flight bounds their sum */
+    KEYS_KEEP_MAX = 4096,      /* of the scratch for keys, between phases */
 };
 
 struct route *route_new(unsigned shards)
@@ -333,6 +334,18 @@ static void keys_reserve(struct route *r, uint32_t count)
         r->keys_cap = count < 64 ? 64 : count;
         r->keys = mem_realloc(r->keys, r->keys_cap * sizeof *r->keys);
         r->positions = mem_realloc(r->positions, r->keys_cap * sizeof *r->positions);
+    }
+}
+
+/* What a command with very many keys has left behind. */
+static void keys_trim(struct route *r)
+{
+    if (r->keys_cap > KEYS_KEEP_MAX) {
+        mem_free(r->keys);
+        mem_free(r->positions);
+        r->keys = NULL;
+        r->positions = NULL;
+        r->keys_cap = 0;
     }
 }
 
@@ -1058,6 +1071,7 @@ void route_phase(struct shard *s)
     if (ordered) {
         order_phase_close(&s->server->order, s->id);
     }
+    keys_trim(r);
 }
 
 /* --- afterwards ------------------------------------------------------------------------------ */

@@ -120,6 +120,7 @@ static void cron(struct timer *t, uint64_t now_ns)
     s->compacting = true;
     if (s->cron_runs % 10 == 0) {
         conn_cron(s);
+        clients_cron(s);
         read_cpu_time(s);
     }
     if (s->id == 0) {
@@ -268,6 +269,7 @@ static bool turn(struct shard *s, bool more)
     follow_pause(s);
     evict_look(s);
     counter_add(&s->stats.turns, 1);
+    clients_turn(s); /* before what has arrived runs, which may have been too much */
     route_phase(s);
     bool worked = exec_turn(s);
     if (worked && s->server->shard_count > 1) {
@@ -283,6 +285,7 @@ static bool turn(struct shard *s, bool more)
     if (pushes_flush(s)) { /* keys have expired */
         conn_flush_all(s);
     }
+    clients_turn(s);
     return more;
 }
 
@@ -300,6 +303,7 @@ void shard_serve(struct shard *s)
     take_done(s);
     route_barriers(s);
     conn_flush_all(s);
+    clients_turn(s);
     s->serving = false;
 }
 
@@ -422,6 +426,7 @@ static bool start(struct shard *s)
     s->slowlog = slowlog_new();
     s->latency = latency_new();
     s->scripting = scripting_new();
+    clients_configured(s);
     read_clocks(s);
     s->cron.fire = cron;
     timers_set(&s->timers, &s->cron, s->now_ns + CRON_NS);

@@ -1,4 +1,5 @@
 """workloads.py - what is measured, in which shape, and the targets of PERFORMANCE.md."""
+import hashlib
 from collections import namedtuple
 
 VALUE = 'v' * 32
@@ -37,6 +38,7 @@ MEMCACHED_GET = (f'get key:{RANDOM}\\r\\n', 3)
 MEMCACHED_SET = (f'set key:{RANDOM} 0 0 32\\r\\n{VALUE}\\r\\n', 1)
 MEMCACHED_MGET = ('get' + f' key:{RANDOM}' * 10 + '\\r\\n', 21)
 INCR_SCRIPT = "return redis.call('incr',KEYS[1])"
+INCR_SHA = hashlib.sha1(INCR_SCRIPT.encode()).hexdigest()
 
 SPEED = [
     row('get-1', 'GET, no pipeline', 1, 120, 0.82, GET, memcached=MEMCACHED_GET),
@@ -58,6 +60,8 @@ SPEED = [
         ['ZRANGEBYSCORE', 'myzset', RANDOM, '+inf', 'LIMIT', '0', '10'], needs=('zadd-16',)),
     row('xadd-16', 'XADD, 16 deep', 16, 400, 0.50, ['XADD', 'mystream', '*', 'field', VALUE]),
     row('eval-16', 'EVAL of one INCR, 16 deep', 16, 200, 0.40, ['EVAL', INCR_SCRIPT, '1', 'counter:' + RANDOM]),
+    row('evalsha-16', 'EVALSHA of one INCR, 16 deep', 16, 200, None, ['EVALSHA', INCR_SHA, '1', 'counter:' + RANDOM],
+        needs=('eval-16',)),
     row('exec-16', 'MULTI, INCR, EXEC, 16 deep', 16, 200, None,
         resp('MULTI') + resp('INCR', 'counter:' + RANDOM) + resp('EXEC'), kind='template', lines=4),
     row('exec2-16', 'MULTI, 2 INCR of any shards, EXEC, 16 deep', 16, 200, None,
