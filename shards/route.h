@@ -89,6 +89,15 @@ void route_run_done(struct shard *s, struct run *run);
 void route_reply_at_home(struct shard *s, struct conn *conn, const struct command *cmd,
                          struct reply *made);
 
+/* --- finish.c, for route.c --- */
+/* One of those that keep a run is done with it. */
+void route_undrain(struct shard *s, struct run *run);
+/* Lets go of the runs that an op or a group kept. */
+void route_undrain_op(struct shard *s, struct op *op);
+/* For the slow log and the latency monitor. */
+void route_note_slow(struct shard *s, struct conn *conn, const struct command *cmd,
+                     const struct slice *argv, uint32_t argc, uint64_t ticks);
+
 /* --- for group.c --- */
 struct run *route_run_to(struct shard *s, struct conn *conn, unsigned shard);
 struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
