@@ -72,6 +72,7 @@ struct script_state {
     struct script_run_ctx *run; /* I3 */
     struct loading *loading;
     uint32_t runs;         /* since the collector was last tuned */
+    uint8_t cycles_due;    /* of the collector, until nothing is left of what has run */
     uint16_t random[3];    /* math.random: 48 bits, lowest word first */
 };
 

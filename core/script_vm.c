@@ -25,6 +25,9 @@ enum {
     SMALL_HEAP_BYTES = 4 << 20,   /* below this garbage is cheaper than collecting it */
     PAUSE_SMALL = 800,            /* percent of what survived, when the next cycle begins */
     PAUSE_LARGE = 200,
+    CYCLES_DUE = 2,               /* the one under way spares what was young when it began */
+    SLICE_STEP_KB = 16,
+    SLICE_STEPS = 4,
 };
 
 /* --- Memory --- */
@@ -253,6 +256,48 @@ void script_vm_collect(struct script_vm *vm)
             collect_state(states[i]);
         }
     }
+}
+
+static int collect_some(lua_State *lua)
+{
+    struct script_state *state = lua_touserdata(lua, 1);
+    for (int i = 0; i < SLICE_STEPS && state->cycles_due > 0; i++) {
+        if (lua_gc(lua, LUA_GCSTEP, SLICE_STEP_KB) == 1) {
+            state->cycles_due--;
+        }
+    }
+    return 0;
+}
+
+/* The next script gets its own; until then these may hold megabytes. */
+static void forget_arguments(struct script_state *state)
+{
+    for (int name = STACK_KEYS; name <= STACK_ARGV && !state->is_functions; name++) {
+        lua_pushvalue(state->lua, name);
+        lua_pushnil(state->lua);
+        lua_rawset(state->lua, STACK_GLOBALS);
+    }
+}
+
+bool script_vm_collect_slice(struct script_vm *vm)
+{
+    struct script_state *const states[] = {&vm->eval, &vm->functions};
+    bool more = false;
+    for (int i = 0; i < 2; i++) {
+        struct script_state *state = states[i];
+        if (state->cycles_due == 0 || state->run != NULL || state->used_bytes < SMALL_HEAP_BYTES) {
+            continue;
+        }
+        state->must_have = true;
+        if (state->cycles_due == CYCLES_DUE) {
+            forget_arguments(state);
+        }
+        lua_cpcall(state->lua, collect_some, state);
+        lua_settop(state->lua, STACK_BASE);
+        state->must_have = false;
+        more |= state->cycles_due > 0;
+    }
+    return more;
 }
 
 /* Scripts may have stopped or slowed the collector (collectgarbage). */
@@ -535,6 +580,7 @@ struct script_result script__execute(struct script_state *state, struct script_r
     if (state->starved) {
         collect_state(state); /* Lua 5.1 does not by itself when memory runs out */
     }
+    state->cycles_due = CYCLES_DUE;
     if (++state->runs == TUNE_PERIOD) {
         tune_collector(state);
     }

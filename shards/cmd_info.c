@@ -504,8 +504,8 @@ static void section_shards(struct report *r)
         text_printf(&r->text,
                     "shard%u:slots=%u-%u,keys=%lld,connections=%u,commands=%llu,executed=%llu,"
                     "remote=%llu,waited=%llu,groups=%llu,turns=%llu,sleeps=%llu,wakeups_sent=%llu,"
-                    "used_memory=%lld,cpu_user_usec=%llu,cpu_sys_usec=%llu,longest_turn_usec=%.0f,"
-                    "lazyfree_pending=%d\r\n",
+                    "used_memory=%lld,cpu_user_usec=%llu,cpu_sys_usec=%llu,longest_turn_usec=%llu,"
+                    "longest_turn_cpu_usec=%llu,lazyfree_pending=%d\r\n",
                     s, shard->slot_begin, (unsigned)shard->slot_end - 1, keys, gathered->conns,
                     (unsigned long long)counter_get(&st->commands),
                     (unsigned long long)counter_get(&st->executed),
@@ -517,7 +517,8 @@ static void section_shards(struct report *r)
                     (unsigned long long)counter_get(&st->wakeups_sent), (long long)used,
                     (unsigned long long)counter_get(&st->cpu_user_us),
                     (unsigned long long)counter_get(&st->cpu_sys_us),
-                    (double)counter_get(&st->blocked_ticks_max) / clock_ticks_per_us,
+                    (unsigned long long)counter_get(&st->longest_turn_ns) / 1000,
+                    (unsigned long long)counter_get(&st->longest_turn_cpu_ns) / 1000,
                     gathered->freeing);
     }
 }

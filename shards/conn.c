@@ -183,10 +183,11 @@ void conn_received(struct io_sock *sock, struct io_buf *buf, int len)
     struct shard *s = conn->shard;
     if (len <= 0) {
         conn->flags |= CONN_EOF;
-        if (len < 0 || blocked_cancel(conn, WAIT_GONE)) {
-            conn_close(conn, false); /* who waits for data does not wait for nobody */
+        if (len < 0) {
+            conn_close(conn, false);
         } else {
-            conn_drain(conn); /* closes when nothing is left to answer */
+            blocked_cancel(conn, WAIT_GONE); /* who waits for data does not wait for nobody */
+            conn_drain(conn);                /* closes when nothing is left to answer */
         }
         return;
     }

@@ -5,6 +5,7 @@
 #include "shards/latency.h"
 #include "shards/monitor.h"
 #include "shards/push.h"
+#include "shards/sim_point.h"
 #include "shards/tracking.h"
 #include "shards/watch.h"
 #include <assert.h>
@@ -71,11 +72,14 @@ static bool conflicts(const struct exec *x, const struct op *op)
 /* A transaction in a free run begins only when all of it can run (multi.h I2). */
 static bool transaction_conflicts(const struct exec *x, const struct op *op)
 {
+    if (x->holds == 0 && sched_has(SCHED_FREE_BYPASSES)) {
+        return false;
+    }
     for (; op != NULL; op = op->run_next) {
         if (conflicts(x, op)) {
             return true;
         }
-        if (!(op->flags & OP_MORE)) {
+        if (!(op->flags & OP_MORE) || sched_has(SCHED_FREE_TRANSACTION)) {
             break;
         }
     }
@@ -337,10 +341,12 @@ static void lend_hold(struct shard *s, struct op *op)
     }
     pushes_flush(s); /* notify.h I1 */
     struct shard *runner = s->server->shards[lend->runner];
+    sched_point("lend: holds");
     if (atomic_fetch_sub_explicit(&lend->missing, 1, memory_order_acq_rel) == 1) {
         if (runner == s) {
             lend->may_go = true;
         } else {
+            sched_point("lend: ready");
             shard_send(s, runner, &lend->ready);
         }
     }
@@ -361,7 +367,9 @@ static void lend_run(struct shard *s, struct run *run, struct op *op)
     uint32_t own_nkeys = op->nkeys;
     op->keys = head->keys;
     op->nkeys = head->nkeys;
+    sched_point("lend: runs");
     exec_op(s, op, &run->reply, lend->views);
+    sched_point("lend: ran");
     op->keys = own_keys;
     op->nkeys = own_nkeys;
     pushes_flush(s); /* notify.h I1 */
@@ -399,6 +407,7 @@ static void view_settle(struct shard *s, struct lend_part *part)
 static void lend_released(struct shard *s, struct lend_part *part)
 {
     struct op *op = part->op;
+    sched_point("lend: released");
     if (op->group->lend->whole) {
         s->keyspace->hooks = part->hooks;
     } else {
@@ -532,6 +541,7 @@ static bool run_op(struct shard *s, struct run *run, struct op *op)
         pushes_flush(s); /* push.h I2: its reply goes out at once */
         s->exec->ticks = 0;
     }
+    sched_point("run");
     exec_op(s, op, run->flags & RUN_DIRECT ? &run->conn->out : &run->reply, NULL);
     if (__builtin_expect(op->wait == NULL, 1)) {
         return true;
@@ -715,6 +725,7 @@ static void asked_append(struct shard *s, struct message *m)
 static void run_asked(struct shard *s)
 {
     struct exec *x = s->exec;
+    sched_point("asked");
     while (x->asked != NULL && !x->held_all) {
         struct message *m = x->asked;
         x->asked = message_next(m);
@@ -931,6 +942,9 @@ bool exec_turn(struct shard *s)
     }
     take_late(s);
     take(s); /* after the phases were read */
+    if (s->server->shard_count > 1 && sched_has(SCHED_HORIZON_LATE)) {
+        x->horizon = order_horizon(&s->server->order, x->horizon, &x->now);
+    }
     run_asked(s);
     if (s->monitor_lines != NULL) {
         monitor_show(s, x->horizon);
@@ -950,7 +964,9 @@ bool exec_turn(struct shard *s)
     } else {
         x->waits_for_horizon = false;
     }
-    run_asked(s); /* a script that had everything may have just ended here */
+    if (!sched_has(SCHED_ASKS_FORGOTTEN)) {
+        run_asked(s); /* a script that had everything may have just ended here */
+    }
     evict_publish(s);
     pushes_flush(s); /* push.h I2: before what was executed after them goes back */
     if (x->returning) {

@@ -142,6 +142,9 @@ static bool wait_is_over(struct conn *conn, struct op *op)
         return false;
     }
     if (!(op->flags & OP_ANEW)) {
+        if (op->wait->wait->abandoned) {
+            conn_consume_input(conn, conn_query_bytes(conn)); /* what is behind it is not its turn */
+        }
         conn->flags &= ~(uint32_t)CONN_STALLED;
         conn_make_ready(conn);
     }

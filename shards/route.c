@@ -12,6 +12,7 @@
 #include "shards/log.h"
 #include "shards/monitor.h"
 #include "shards/multi.h"
+#include "shards/sim_point.h"
 #include "shards/scripting.h"
 #include "shards/slowlog.h"
 #include "shards/subscribe.h"
@@ -862,6 +863,14 @@ static uint32_t take_input(struct shard *s, struct conn *conn, bool *more)
     return commands;
 }
 
+/* The end of the input has come before what waits was sent: that takes what is there, or nothing. */
+static void blocked_follow_end(struct conn *conn)
+{
+    if (conn->flags & CONN_EOF) {
+        blocked_cancel(conn, WAIT_GONE);
+    }
+}
+
 /* One connection's part of the phase. */
 static uint32_t conn_session(struct shard *s, struct conn *conn)
 {
@@ -887,6 +896,7 @@ static uint32_t conn_session(struct shard *s, struct conn *conn)
         conn_drain(conn); /* it may have been the rest of a transaction that it waited for */
         return commands;
     }
+    blocked_follow_end(conn);
     if (more) {
         conn_make_ready(conn);
     } else {
@@ -970,6 +980,7 @@ static void route_anew(struct shard *s, struct conn *conn)
         mem_free(argv);
         conn->last_op->flags &= ~(uint32_t)OP_MUTED;
         conn->last_op->flags |= old->flags & OP_MUTED;
+        blocked_follow_end(conn);
     }
     old->flags |= OP_ANEW;
     conn_drain(conn);
@@ -1020,6 +1031,9 @@ void route_phase(struct shard *s)
             s->ready_last = last;
         }
         s->ready = list;
+    }
+    if (ordered && sched_has(SCHED_CLOSES_EARLY)) {
+        order_phase_close(&s->server->order, s->id);
     }
     push_outbox(s);
     if (ordered) {

@@ -83,8 +83,13 @@ struct shard {
     uint64_t expire_pause_until_ns; /* active expiry may take a quarter of the time */
     uint64_t compact_pause_until_ns; /* and so may compaction */
     bool compacting;
+    bool collecting; /* what scripts have left behind */
     struct evict evict;            /* evict.h: maxmemory; says itself who writes what */
     struct clients clients;        /* clients.h: maxmemory-clients; likewise */
+    uint64_t turn_began_ns;        /* shard.c, "how long turns take" */
+    uint64_t slept_from_ns;        /* since when the turn that ends has slept; 0: it has not */
+    uint64_t turn_cpu_ns;          /* the thread's CPU clock when it was last read */
+    uint64_t turn_cpu_age_ns;      /* time of the turns that have ended since */
     uint64_t now_ns;               /* monotonic, read once a turn */
     int64_t now_ms;                /* unix, read once a turn */
     uint32_t lru_clock;

@@ -182,7 +182,8 @@ class Connection(Server):
             reply = super().run(words)
             while reply[:1] == b'>' and b'\r\ninvalidate\r\n' in reply:  # when is not compared
                 reply = self.reply()
-            return reply + (self.reply() if reply[:1] == b'|' else b'')
+            more = reply[:1] == b'|' or (reply[:1] == b'>' and words[0].upper() == b'DEBUG')
+            return reply + (self.reply() if more else b'')
         except ConnectionError:
             return b'closed'
         except TimeoutError:

@@ -110,7 +110,8 @@ def test_percent_of_maxmemory(server, control):
     control.config_set('maxmemory', 50 * MB)
     assert 'stays' not in listed(control)
     control.config_set('maxmemory', 0)  # no percentage of nothing
-    Raw(server, 'third').half(8 * MB)
+    third = Raw(server, 'third')
+    third.half(8 * MB)
     wait_for(lambda: listed(control)['third'] > 8 * MB)
 
 

@@ -281,6 +281,29 @@ Test(core_script, memory_is_counted_and_given_back)
     cr_expect_eq(script_vm_memory_bytes(sh->vm), 0);
 }
 
+Test(core_script, garbage_is_collected_in_slices)
+{
+    expect_eval(":0\r\n", "local t = {} for i=1,200 do t[i]=('x'):rep(100000)..i end return 0");
+    size_t before = script_vm_memory_bytes(sh->vm);
+    cr_expect_gt(before, 16 << 20);
+    int slices = 0;
+    while (script_vm_collect_slice(sh->vm)) {
+        cr_assert_lt(slices++, 100000);
+    }
+    cr_expect_lt(script_vm_memory_bytes(sh->vm), 1 << 20);
+    char *big = malloc((8 << 20) + 1);
+    memset(big, 'x', 8 << 20);
+    big[8 << 20] = 0;
+    expect_eval(":8388608\r\n", "return #ARGV[1]", ",", big);
+    free(big);
+    cr_expect_gt(script_vm_memory_bytes(sh->vm), 8 << 20);
+    while (script_vm_collect_slice(sh->vm)) {
+    }
+    cr_expect_lt(script_vm_memory_bytes(sh->vm), 1 << 20);
+    cr_expect_not(script_vm_collect_slice(sh->vm));
+    expect_eval(":200\r\n", "local t = {} for i=1,200 do t[i]=('x'):rep(100000)..i end return #t");
+}
+
 Test(core_script, out_of_memory_is_an_error)
 {
     static const char *const bodies[] = {
