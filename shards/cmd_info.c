@@ -501,7 +501,7 @@ static void section_shards(struct report *r)
                     "shard%u:slots=%u-%u,keys=%lld,connections=%u,commands=%llu,executed=%llu,"
                     "remote=%llu,waited=%llu,groups=%llu,turns=%llu,sleeps=%llu,wakeups_sent=%llu,"
                     "used_memory=%lld,cpu_user_usec=%llu,cpu_sys_usec=%llu,longest_turn_usec=%.0f,"
-                    "lazyfree_pending=%d\r\n",
+                    "lazyfree_pending=%d,commands_sliced=%llu,slices=%llu,longest_slice_usec=%.0f\r\n",
                     s, shard->slot_begin, (unsigned)shard->slot_end - 1, keys, gathered->conns,
                     (unsigned long long)counter_get(&st->commands),
                     (unsigned long long)counter_get(&st->executed),
@@ -514,7 +514,9 @@ static void section_shards(struct report *r)
                     (unsigned long long)counter_get(&st->cpu_user_us),
                     (unsigned long long)counter_get(&st->cpu_sys_us),
                     (double)counter_get(&st->blocked_ticks_max) / clock_ticks_per_us,
-                    gathered->freeing);
+                    gathered->freeing, (unsigned long long)counter_get(&st->sliced),
+                    (unsigned long long)counter_get(&st->slices),
+                    (double)counter_get(&st->slice_ticks_max) / clock_ticks_per_us);
     }
 }
 
