@@ -26,7 +26,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PAUSE_UNIT_BYTES = 256 };
+enum {
+    PAUSE_UNIT_BYTES = 256, /* copied, compared or looked at */
+    PAUSE_FREE_STEP = 32,  /* blocks that are freed between two points */
+    PAUSE_NODE_UNITS = 64, /* a node of a list or a stream */
+};
 
 typedef void pause_hook(void *ctx);
 
@@ -58,5 +62,10 @@ static inline void pause_point_bytes(size_t bytes)
 {
     pause_point((int64_t)(bytes / PAUSE_UNIT_BYTES) + 1);
 }
+
+/* memcpy and mem_free of what may be very large, and mem_realloc of which so much is in use. */
+void pause_copy(void *to, const void *from, size_t len);
+void pause_free(void *p);
+void *pause_realloc(void *p, size_t used, size_t bytes);
 
 #endif
