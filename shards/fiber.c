@@ -26,13 +26,12 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-enum {
+/* Of address space; what is never touched takes no memory. liblzf alone wants 512 KiB. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    STACK_BYTES = 1 << 20,
+enum { STACK_BYTES = 4 << 20 };
 #else
-    STACK_BYTES = 1 << 18, /* of address space; what is never touched takes no memory */
+enum { STACK_BYTES = 2 << 20 };
 #endif
-};
 
 /* Where somebody is who does not run. */
 struct place {

@@ -46,7 +46,7 @@ struct sliced;
 
 enum {
     SLICES_MAX = 64,      /* commands that rest on a shard: others wait until one is done */
-    SLICES_KEPT_MAX = 8,  /* idle stacks kept for later */
+    SLICES_KEPT_MAX = 4,  /* idle stacks kept for later */
     SLICE_LEAST_US = 50,  /* a slice is at least as long, however many share the turn */
 };
 
