@@ -12,7 +12,7 @@ import threading
 import pytest
 from rawresp import Raw, encode, plain
 
-MANY = int(os.environ.get("SLICES_MEMBERS", "40000"))
+MANY = int(os.environ.get("SLICES_MEMBERS", "20000"))
 FEW = 600
 CHUNK = 500
 
@@ -60,7 +60,7 @@ def fill(c, members, tag=""):
             ["GEOADD", tag + "g"] + [w for i in ids for w in (i % 360 - 180 + i / 1e5, i % 170 - 85, "p%d" % i)],
         ]
         commands += [["XADD", tag + "x", "%d-1" % (i + 1), "f", i] for i in ids]
-    commands.append(["SETBIT", tag + "b", members * 100, 1])
+    commands.append(["SETBIT", tag + "b", members * 2000, 1])
     commands.append(["XGROUP", "CREATE", tag + "x", "group", "0"])
     for at in range(0, len(commands), 200):
         for r in c.pipeline(commands[at:at + 200]):
@@ -84,7 +84,7 @@ LONG = [
     "GEOSEARCH Tg FROMLONLAT 0 0 BYRADIUS 9000 km ASC", "GEOSEARCH Tg FROMLONLAT 0 0 BYRADIUS 9000 km DESC COUNT 700",
     "GEOSEARCHSTORE Tg2 Tg FROMLONLAT 0 0 BYRADIUS 9000 km", "BITOP NOT Tb2 Tb", "BITOP XOR Tb3 Tb Tb2 Tb",
     "BITCOUNT Tb3", "BITCOUNT Tb2 5 -5 BIT", "BITPOS Tb 1", "BITPOS Tb2 0", "DUMP Tl", "DUMP Ts4",
-    "LREM Tl2 0 5", "LREM Tl2 -3 7", "LINSERT Tl2 BEFORE 11 x", "LTRIM Tl2 200 -200", "LPOP Tl2 300",
+    "LREM Tl2 0 5", "LREM Tl2 -3 7", "LINSERT Tl2 BEFORE 11 x", "LTRIM Tl2 20 -20", "LPOP Tl2 300",
     "ZREMRANGEBYRANK Tz2 5 -5", "ZREMRANGEBYSCORE Tz3 10 20000", "ZPOPMIN Tz4 500", "XTRIM Tx2 MAXLEN 3",
     "XTRIM Tx3 MINID 99", "XGROUP DESTROY Tx3 group", "SPOP Ts2 100000000", "ZCARD Tz3", "SCARD Ts3", "LLEN Tl2",
 ]
@@ -171,12 +171,12 @@ def test_others_in_between(server, line):
         other.call("DEBUG", "SLICES", "16", "0")
         before = counter(other, "commands_sliced")
         long.send(*line.split())
-        rests(other, before)
         served = 0
         while not select.select([long.sock], [], [], 0)[0]:
             served = plain(other.call("INCR", key))
-        assert served > 2
         assert long.read()[0] != "-"
+        assert counter(other, "commands_sliced") == before + 1
+        assert served > 3
 
 
 def test_several_rest_at_once(server):
