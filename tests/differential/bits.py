@@ -1,16 +1,14 @@
 #!/usr/bin/env python3
-"""Random bitmap commands to a redis-server and to harness-replay; every reply must be the same.
+"""Random bitmap commands to redis-server and to ours; every reply must be the same.
 
-    bits.py <harness-replay> [seed [commands [resp]]]
+    bits.py <ours> [seed [commands [resp]]]
 
-As strings.py does it. BITOP's operations of Redis 8.2 are left out: the reference has none. So is
+As oracle.py says. BITOP's operations of Redis 8.2 are left out: the reference has none. So is
 BITFIELD's SET of numbers near the lowest with OVERFLOW SAT: the reference computes the distance to
 the field's maximum in 64 bits, which overflows, and stores the maximum instead of the minimum."""
-import random
 import sys
-import time
 
-from strings import Redis, replay
+from oracle import Random, compare
 
 KEYS = [b'a', b'b', b'c', b'{x}1', b'']
 VALUES = [b'', b'\xff', b'\x00', b'\xff\xff\xff', b'12', b'-9', b'9223372036854775807', b'foobar',
@@ -33,9 +31,9 @@ BAD_WIDTHS = [b'u64', b'i65', b'u0', b'i0', b'u-1', b'x8', b'8', b'', b'u', b'U8
 OVERFLOWS = [b'WRAP', b'sat', b'SAT', b'fail', b'FAIL', b'fail']
 
 
-class Generator:
+class Generator(Random):
     def __init__(self, seed):
-        self.random = random.Random(seed)
+        super().__init__(seed)
         self.shapes = [
             lambda k: [b'SET', k, self.value()],
             lambda k: [b'SETBIT', k, self.rarely(OFFSETS, OFFSETS[:14]),
@@ -67,9 +65,6 @@ class Generator:
             lambda k: [self.pick([b'SETBIT', b'GETBIT', b'BITPOS', b'BITOP', b'BITFIELD',
                                   b'BITCOUNT'])] + [k] * self.random.randrange(5),
         ]
-
-    def pick(self, choices):
-        return self.random.choice(choices)
 
     def rarely(self, odd, usual):
         return self.pick(odd if self.random.random() < 0.1 else usual)
@@ -107,31 +102,5 @@ class Generator:
         return self.pick(self.shapes)(self.pick(KEYS))
 
 
-def main():
-    program = sys.argv[1]
-    seed, count, resp = [int(a) for a in (sys.argv[2:] + ['1', '20000', '2'][len(sys.argv) - 2:])]
-    generator = Generator(seed)
-    commands = [generator.command() for _ in range(count)]
-    redis = Redis(resp)
-    different = 0
-    try:
-        started = time.time()
-        ours = list(replay(program, commands, resp))
-        assert len(ours) == count, 'replay gave %d replies' % len(ours)
-        for words, our in zip(commands, ours):
-            theirs = redis.run(words)
-            if our != theirs:
-                different += 1
-                if different <= 10:
-                    print([w[:40] for w in words])
-                    print('  redis', theirs[:200])
-                    print('  ours ', our[:200])
-    finally:
-        redis.stop()
-    print('seed %d, RESP%d: %d commands, %d different (%.1f s)' %
-          (seed, resp, count, different, time.time() - started))
-    return different != 0
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(compare(Generator.sequence))

@@ -1,17 +1,15 @@
 #!/usr/bin/env python3
-"""Random commands on keys of any type to a redis-server and to harness-replay; every reply must be
+"""Random commands on keys of any type to redis-server and to ours; every reply must be
 the same.
 
-    generic.py <harness-replay> [seed [commands [resp]]]
+    generic.py <ours> [seed [commands [resp]]]
 
-As strings.py does it. Left out is what differs by chance or by the moment (RANDOMKEY, SCAN in
+As oracle.py says. Left out is what differs by chance or by the moment (RANDOMKEY, SCAN in
 steps, TTL of keys that expire); replies of KEYS and SCAN are compared without regard to order.
 OBJECT REFCOUNT is left out because Redis does not share the integers that COPY makes."""
-import random
 import sys
-import time
 
-from strings import Redis, replay
+from oracle import Random, compare, signed
 
 KEYS = [b'a', b'b', b'c', b'{x}1', b'{x}2']
 ODD_KEYS = KEYS + [b'*', b'']
@@ -32,27 +30,13 @@ BODIES = [b'\0\1a', b'\0\0', b'\0\xc0\x85', b'\0\xc1\x39\x30', b'\0\xc2\0\0\1\0'
           b'\0\xc3\x04\x04\x02abc', b'\0\xc3\x03\x05\x20\x07a', b'\x7fa', b'\x08\1a']
 
 
-def crc64(data):
-    crc = 0
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x95ac9329ac4bc9b5 if crc & 1 else 0)
-    return crc
-
-
-def signed(body, version=10):
-    data = body + version.to_bytes(2, 'little')
-    return data + crc64(data).to_bytes(8, 'little')
-
-
 PAYLOADS = [signed(b) for b in BODIES] + [signed(b'\0\1a', 9), signed(b'\0\1a', 999),
                                           signed(b'\0\1a')[:-1] + b'?', b'', b'short']
 
 
-class Generator:
+class Generator(Random):
     def __init__(self, seed):
-        self.random = random.Random(seed)
+        super().__init__(seed)
         expire = [b'EXPIRE', b'pexpire', b'EXPIREAT', b'PEXPIREAT']
         self.shapes = [
             lambda k: [b'SET', k, self.pick(VALUES)],
@@ -91,9 +75,6 @@ class Generator:
             self.random.randrange(4),
         ]
 
-    def pick(self, choices):
-        return self.random.choice(choices)
-
     def key(self):
         return self.pick(KEYS if self.random.random() < 0.95 else ODD_KEYS)
 
@@ -118,31 +99,5 @@ def comparable(words, reply):
     return reply
 
 
-def main():
-    program = sys.argv[1]
-    seed, count, resp = [int(a) for a in (sys.argv[2:] + ['1', '20000', '2'][len(sys.argv) - 2:])]
-    generator = Generator(seed)
-    commands = [generator.command() for _ in range(count)]
-    redis = Redis(resp)
-    different = 0
-    try:
-        started = time.time()
-        ours = list(replay(program, commands, resp))
-        assert len(ours) == count, 'replay gave %d replies' % len(ours)
-        for words, our in zip(commands, ours):
-            theirs = redis.run(words)
-            if comparable(words, our) != comparable(words, theirs):
-                different += 1
-                if different <= 10:
-                    print([w[:40] for w in words])
-                    print('  redis', theirs[:200])
-                    print('  ours ', our[:200])
-    finally:
-        redis.stop()
-    print('seed %d, RESP%d: %d commands, %d different (%.1f s)' %
-          (seed, resp, count, different, time.time() - started))
-    return different != 0
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(compare(Generator.sequence, comparable))

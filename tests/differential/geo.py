@@ -1,16 +1,14 @@
 #!/usr/bin/env python3
-"""Random geo commands to a redis-server and to harness-replay; every reply must be the same.
+"""Random geo commands to redis-server and to ours; every reply must be the same.
 
-    geo.py <harness-replay> [seed [commands [resp]]]
+    geo.py <ours> [seed [commands [resp]]]
 
-As strings.py does it. COUNT without ANY is compared only where all distances differ: which of
+As oracle.py says. COUNT without ANY is compared only where all distances differ: which of
 several members at the same distance it leaves out is chance. So places are random there, and those
 that repeat (poles, date line, corners) live in keys of their own, which are not asked with COUNT."""
-import random
 import sys
-import time
 
-from strings import Redis, replay
+from oracle import Random, compare
 
 RANDOM_KEYS = [b'r1', b'r2']
 EDGE_KEYS = [b'e1', b'e2', b'{x}e']
@@ -28,9 +26,9 @@ SCORES = [b'1', b'-1', b'1e300', b'-1e300', b'inf', b'-inf', b'3479099956230698'
           b'4503599627370496', b'9223372036854775808', b'18446744073709551616']
 
 
-class Generator:
+class Generator(Random):
     def __init__(self, seed):
-        self.random = random.Random(seed)
+        super().__init__(seed)
         self.shapes = [
             lambda k: self.add(k),
             lambda k: self.add(k),
@@ -66,9 +64,6 @@ class Generator:
                                   b'GEOSEARCH', b'GEOSEARCHSTORE', b'GEORADIUSBYMEMBER'])] +
             [k] * self.random.randrange(9),
         ]
-
-    def pick(self, choices):
-        return self.random.choice(choices)
 
     def member(self, key):
         if key in EDGE_KEYS and self.random.random() < 0.2:
@@ -152,31 +147,5 @@ class Generator:
             self.pick(RANDOM_KEYS + EDGE_KEYS))
 
 
-def main():
-    program = sys.argv[1]
-    seed, count, resp = [int(a) for a in (sys.argv[2:] + ['1', '20000', '2'][len(sys.argv) - 2:])]
-    generator = Generator(seed)
-    commands = [generator.command() for _ in range(count)]
-    redis = Redis(resp)
-    different = 0
-    try:
-        started = time.time()
-        ours = list(replay(program, commands, resp))
-        assert len(ours) == count, 'replay gave %d replies' % len(ours)
-        for words, our in zip(commands, ours):
-            theirs = redis.run(words)
-            if our != theirs:
-                different += 1
-                if different <= 10:
-                    print([w[:40] for w in words])
-                    print('  redis', theirs[:200])
-                    print('  ours ', our[:200])
-    finally:
-        redis.stop()
-    print('seed %d, RESP%d: %d commands, %d different (%.1f s)' %
-          (seed, resp, count, different, time.time() - started))
-    return different != 0
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(compare(Generator.sequence))

@@ -1,18 +1,16 @@
 #!/usr/bin/env python3
-"""Random hash commands to a redis-server and to harness-replay; every reply must be the same.
+"""Random hash commands to redis-server and to ours; every reply must be the same.
 
-    hashes.py <harness-replay> [seed [commands [resp]]]
+    hashes.py <ours> [seed [commands [resp]]]
 
-As strings.py does it. Large hashes have an order of their own in either server: what lists fields is
+As oracle.py says. Large hashes have an order of their own in either server: what lists fields is
 compared without regard to order, DUMP of them by its length only. Draws (HRANDFIELD) are compared by
 the number of their elements. Fields that expire are newer than this redis-server: they are
 tested in core_cmd_hash.c."""
-import random
 import sys
-import time
 
-from generic import signed
-from strings import FLOATS, INTS, VALUES, Redis, replay
+from oracle import Random, compare, signed
+from strings import FLOATS, INTS, VALUES
 
 KEYS = [b'a', b'b', b'c', b'd']
 FIELDS = [b'f', b'g', b'', b'1', b'-5', b'007', b'9223372036854775807', b'z' * 64, b'z' * 65,
@@ -25,17 +23,18 @@ COUNTS = [b'0', b'1', b'-1', b'3', b'-7', b'100', b'1000', b'-1000', b'x', b'',
 # none that would make either server draw for ever
 SMALL_COUNTS = COUNTS[:10]
 UNORDERED = (b'HGETALL', b'HKEYS', b'HVALS', b'HSCAN')
+HASHTABLE = b'\x04'  # the type in a payload
 LISTPACK = (b'\x10\x0d\x0d\x00\x00\x00\x02\x00\x81f\x02\x81v\x02\xff')
 BODIES = [b'\4\1\1f\1v', b'\4\2\1f\1v\1g\xc0\x05', b'\4\0', b'\4\1\1f', b'\4\2\1f\1v',
           LISTPACK, LISTPACK[:-1] + b'\0', LISTPACK[:-1], LISTPACK[:6] + b'\x03' + LISTPACK[7:],
           b'\x10\x07\x07\0\0\0\0\0\xff', b'\x10\x09\x09\0\0\0\1\0\x01\x01\xff',
-          b'\x10\xc0\1', b'\4\x80\x7f\xff\xff\xff\1f\1v', b'\4\1\1f\x41\x00' + b'v' * 256]
+          b'\x10\xc0\1', b'\4\x80\x00\x3f\xff\xff\1f\1v', b'\4\1\1f\x41\x00' + b'v' * 256]
 PAYLOADS = [signed(b) for b in BODIES]
 
 
-class Generator:
+class Generator(Random):
     def __init__(self, seed):
-        self.random = random.Random(seed)
+        super().__init__(seed)
         self.shapes = [
             lambda k: [b'HSET', k] + self.pairs(3),
             lambda k: [b'HSET', k] + self.pairs(3),
@@ -72,9 +71,6 @@ class Generator:
                                   b'HSCAN', b'HRANDFIELD', b'HMGET', b'HLEN'])] +
             [k] * self.random.randrange(5),
         ]
-
-    def pick(self, choices):
-        return self.random.choice(choices)
 
     def field(self):
         return self.pick(FIELDS if self.random.random() < 0.7 else MANY)
@@ -119,45 +115,17 @@ class Generator:
         return self.pick(self.shapes)(self.pick(KEYS))
 
 
-def comparable(words, reply, large):
+def comparable(words, reply):
     if reply[:1] in b'*%' and words[0] in UNORDERED:
         return sorted(reply.split(b'\r\n'))
     if words[0] == b'HRANDFIELD' and reply[:1] in b'$*':
         return reply.split(b'\r\n')[0] if reply[:1] == b'*' else reply[:1]
-    if words[0] == b'DUMP' and large:
+    if words[0] == b'DUMP' and reply[:1] == b'$' and reply[reply.index(b'\n') + 1:][:1] == HASHTABLE:
         return len(reply)
     return reply
 
 
-def main():
-    program = sys.argv[1]
-    seed, count, resp = [int(a) for a in (sys.argv[2:] + ['1', '20000', '2'][len(sys.argv) - 2:])]
-    generator = Generator(seed)
-    commands = [generator.command() for _ in range(count)]
-    redis = Redis(resp)
-    different = 0
-    try:
-        redis.run([b'CONFIG', b'SET', b'hash-max-listpack-entries', b'128',
-                   b'sanitize-dump-payload', b'yes'])
-        started = time.time()
-        ours = list(replay(program, commands, resp))
-        assert len(ours) == count, 'replay gave %d replies' % len(ours)
-        for words, our in zip(commands, ours):
-            large = words[0] == b'DUMP' and b'hashtable' in redis.run(
-                [b'OBJECT', b'ENCODING', words[1]])
-            theirs = redis.run(words)
-            if comparable(words, our, large) != comparable(words, theirs, large):
-                different += 1
-                if different <= 10:
-                    print([w[:40] for w in words][:12])
-                    print('  redis', theirs[:200])
-                    print('  ours ', our[:200])
-    finally:
-        redis.stop()
-    print('seed %d, RESP%d: %d commands, %d different (%.1f s)' %
-          (seed, resp, count, different, time.time() - started))
-    return different != 0
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(compare(Generator.sequence, comparable,
+                     set_up=[[b'CONFIG', b'SET', b'hash-max-listpack-entries', b'128',
+                              b'sanitize-dump-payload', b'yes']]))

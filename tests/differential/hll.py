@@ -1,17 +1,15 @@
 #!/usr/bin/env python3
-"""Random HyperLogLog commands to a redis-server and to harness-replay; every reply must be the same.
+"""Random HyperLogLog commands to redis-server and to ours; every reply must be the same.
 
-    hll.py <harness-replay> [seed [commands [resp]]]
+    hll.py <ours> [seed [commands [resp]]]
 
-As strings.py does it. What PFADD writes is compared byte by byte (GET, DUMP, PFDEBUG DECODE). What
+As oracle.py says. What PFADD writes is compared byte by byte (GET, DUMP, PFDEBUG DECODE). What
 PFMERGE writes is not: the runs may be cut differently, the registers are the same. So merges go to
 keys of their own, of which counts and registers are compared. Corrupt values are left out: the
 reference is not safe against all of them (they are in the unit tests)."""
-import random
 import sys
-import time
 
-from strings import Redis, replay
+from oracle import Random, compare
 
 KEYS = [b'a', b'b', b'c', b'd']
 MERGED = [b'm', b'n']
@@ -23,9 +21,9 @@ VALUES = [b'', b'12', b'foo', b'HYLL', b'HYLL\0' + b'\0' * 11, b'HYLL\2' + b'\0'
           b'HYLL\1\0\0\0' + b'\0' * 7 + b'\x80' + b'\x8b\x7f\xfa\x00']
 
 
-class Generator:
+class Generator(Random):
     def __init__(self, seed):
-        self.random = random.Random(seed)
+        super().__init__(seed)
         self.next = 0
         few = [
             lambda k: [b'SET', k, self.pick(VALUES)],
@@ -55,9 +53,6 @@ class Generator:
         ]
         self.shapes = many * 6 + few
 
-    def pick(self, choices):
-        return self.random.choice(choices)
-
     def elements(self, count):
         self.next += count
         return [b'%d' % self.random.randrange(self.next + 1) for _ in range(count)]
@@ -66,32 +61,10 @@ class Generator:
         return self.pick(self.shapes)(self.pick(KEYS))
 
 
-def main():
-    program = sys.argv[1]
-    seed, count, resp = [int(a) for a in (sys.argv[2:] + ['1', '5000', '2'][len(sys.argv) - 2:])]
-    generator = Generator(seed)
-    commands = [generator.command() for _ in range(count)]
-    commands = [c for c in commands if c[0] != b'PFSELFTEST' or len(c) > 1]  # seconds in Redis
-    redis = Redis(resp)
-    different = 0
-    try:
-        started = time.time()
-        ours = list(replay(program, commands, resp))
-        assert len(ours) == len(commands), 'replay gave %d replies' % len(ours)
-        for words, our in zip(commands, ours):
-            theirs = redis.run(words)
-            if our != theirs:
-                different += 1
-                if different <= 10:
-                    print([w[:40] for w in words])
-                    print('  redis', theirs[:200])
-                    print('  ours ', our[:200])
-    finally:
-        redis.stop()
-    print('seed %d, RESP%d: %d commands, %d different (%.1f s)' %
-          (seed, resp, count, different, time.time() - started))
-    return different != 0
+def determined(seed, count):
+    # PFSELFTEST takes seconds in Redis
+    return [c for c in Generator.sequence(seed, count) if c[0] != b'PFSELFTEST' or len(c) > 1]
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(compare(determined, commands=5000))

@@ -1,18 +1,16 @@
 #!/usr/bin/env python3
-"""Random set commands to a redis-server and to harness-replay; every reply must be the same.
+"""Random set commands to redis-server and to ours; every reply must be the same.
 
-    sets.py <harness-replay> [seed [commands [resp]]]
+    sets.py <ours> [seed [commands [resp]]]
 
-As strings.py does it. Replies that are sets are compared without regard to order. What chance
+As oracle.py says. Replies that are sets are compared without regard to order. What chance
 decides (SPOP, SRANDMEMBER) is asked for only where the reply is determined: all members, or none;
 otherwise its length is compared. DEBUG DIGEST-VALUE is not at hand, so DUMP of intsets and SMEMBERS
 are what tells that contents are equal. redis-server 7.0 has no listpacks for sets: OBJECT ENCODING
 of small text sets is left out."""
-import random
 import sys
-import time
 
-from strings import Redis, replay
+from oracle import Random, compare
 
 KEYS = [b'a', b'b', b'c', b'{x}1', b'{x}2']
 INTS = [b'0', b'1', b'-1', b'5', b'-3', b'32767', b'32768', b'-32769', b'2147483648', b'007',
@@ -28,9 +26,9 @@ NAMES = [b'SADD', b'SREM', b'SMEMBERS', b'SISMEMBER', b'SMISMEMBER', b'SCARD', b
 UNORDERED = (b'SMEMBERS', b'SINTER', b'SUNION', b'SDIFF', b'SSCAN', b'SPOP', b'SRANDMEMBER')
 
 
-class Generator:
+class Generator(Random):
     def __init__(self, seed):
-        self.random = random.Random(seed)
+        super().__init__(seed)
         stores = [b'SINTERSTORE', b'SUNIONSTORE', b'SDIFFSTORE']
         reads = [b'SINTER', b'SUNION', b'SDIFF']
         add = [lambda k: [b'SADD', k] + self.members(6),
@@ -78,9 +76,6 @@ class Generator:
             lambda k: [self.pick(NAMES)] + [self.pick([k, b'string', b'1', b'q'])] *
             self.random.randrange(4),
         ]
-
-    def pick(self, choices):
-        return self.random.choice(choices)
 
     def key(self):
         return self.pick(KEYS if self.random.random() < 0.97 else [b'string', b'', b'nosuch'])
@@ -137,31 +132,10 @@ def settle(generator, commands):
             (len(c) == 3 and c[2] not in (b'1', b'3'))]
 
 
-def main():
-    program = sys.argv[1]
-    seed, count, resp = [int(a) for a in (sys.argv[2:] + ['1', '20000', '2'][len(sys.argv) - 2:])]
+def settled(seed, count):
     generator = Generator(seed)
-    commands = settle(generator, [generator.command() for _ in range(count)])
-    redis = Redis(resp)
-    different = 0
-    started = time.time()
-    try:
-        ours = list(replay(program, commands, resp))
-        assert len(ours) == len(commands), 'replay gave %d replies' % len(ours)
-        for words, our in zip(commands, ours):
-            theirs = redis.run(words)
-            if comparable(words, our) != comparable(words, theirs):
-                different += 1
-                if different <= 10:
-                    print([w[:40] for w in words][:12])
-                    print('  redis', theirs[:200])
-                    print('  ours ', our[:200])
-    finally:
-        redis.stop()
-    print('seed %d, RESP%d: %d commands, %d different (%.1f s)' %
-          (seed, resp, count, different, time.time() - started))
-    return different != 0
+    return settle(generator, [generator.command() for _ in range(count)])
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(compare(settled, comparable))

@@ -1,17 +1,15 @@
 #!/usr/bin/env python3
-"""Random SORT commands to a redis-server and to harness-replay; every reply must be the same.
+"""Random SORT commands to redis-server and to ours; every reply must be the same.
 
-    sort.py <harness-replay> [seed [commands [resp]]]
+    sort.py <ours> [seed [commands [resp]]]
 
-As strings.py does it. Sets sorted by nothing (BY a constant) come in any order, so their replies
+As oracle.py says. Sets sorted by nothing (BY a constant) come in any order, so their replies
 are compared without regard to it, and not at all under a LIMIT. With BY and ALPHA, elements of
 equal weight come in the order in which they were gathered: only lists show the same one, and
 under a LIMIT Redis sorts in a way that does not keep it."""
-import random
 import sys
-import time
 
-from strings import Redis, replay
+from oracle import Random, compare
 
 SETS, LISTS, ZSETS = [b's', b's2'], [b'l', b'l2'], [b'z']
 OTHERS = [b'string', b'never', b'dst']
@@ -22,12 +20,9 @@ PATTERNS = [b'w_*', b'w_*', b'h_*->f', b'h_*->none', b'#', b'const', b'none_*', 
             b'h_*->', b'l*', b'']
 
 
-class Generator:
+class Generator(Random):
     def __init__(self, seed):
-        self.random = random.Random(seed)
-
-    def pick(self, choices):
-        return self.random.choice(choices)
+        super().__init__(seed)
 
     def elements(self):
         odd = self.random.random() < 0.1
@@ -96,32 +91,9 @@ def is_determined(words):
     return b'ALPHA' not in upper
 
 
-def main():
-    program = sys.argv[1]
-    seed, count, resp = [int(a) for a in (sys.argv[2:] + ['1', '20000', '2'][len(sys.argv) - 2:])]
-    generator = Generator(seed)
-    commands = [generator.command() for _ in range(count)]
-    commands = [c for c in commands if is_determined(c)]
-    redis = Redis(resp)
-    different = 0
-    started = time.time()
-    try:
-        ours = list(replay(program, commands, resp))
-        assert len(ours) == len(commands), 'replay gave %d replies' % len(ours)
-        for words, our in zip(commands, ours):
-            theirs = redis.run(words)
-            if our != theirs:
-                different += 1
-                if different <= 10:
-                    print([w[:40] for w in words][:12])
-                    print('  redis', theirs[:200])
-                    print('  ours ', our[:200])
-    finally:
-        redis.stop()
-    print('seed %d, RESP%d: %d commands, %d different (%.1f s)' %
-          (seed, resp, len(commands), different, time.time() - started))
-    return different != 0
+def determined(seed, count):
+    return [c for c in Generator.sequence(seed, count) if is_determined(c)]
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(compare(determined))

@@ -1,19 +1,16 @@
 #!/usr/bin/env python3
-"""Random stream commands to a redis-server and to harness-replay; every reply must be the same.
+"""Random stream commands to redis-server and to ours; every reply must be the same.
 
-    streams.py <harness-replay> [seed [commands [resp]]]
+    streams.py <ours> [seed [commands [resp]]]
 
-As strings.py does it. Ids are small numbers, so that commands meet; automatic ids and times are left
+As oracle.py says. Ids are small numbers, so that commands meet; automatic ids and times are left
 out, as the clocks of the two differ. XREADGROUP, XCLAIM and XAUTOCLAIM make the consumer in any case, as
 Redis does since 7.2; redis-server 7.0 only when there is something to deliver, so the consumer is made
 before. Of XINFO, fields that depend on the clock or on how trees are built are not compared."""
-import random
 import re
 import sys
-import time
 
-from strings import Redis, replay
-from generic import signed
+from oracle import Random, compare, replay, signed
 
 KEYS = [b's', b't', b'{s}u', b'str']
 GROUPS = [b'g', b'h', b'5']
@@ -46,9 +43,9 @@ def comparable(words, reply):
     return reply
 
 
-class Generator:
+class Generator(Random):
     def __init__(self, seed):
-        self.random = random.Random(seed)
+        super().__init__(seed)
         self.top = 1
         self.shapes = [
             (30, self.xadd), (6, self.xdel), (4, self.xtrim), (8, self.xrange), (6, self.xread), (10, self.xreadgroup),
@@ -61,9 +58,6 @@ class Generator:
 
     def groups(self, k):
         return [[b'XGROUP', b'CREATE', k, g, b'0', b'MKSTREAM'] for g in GROUPS]
-
-    def pick(self, choices):
-        return self.random.choice(choices)
 
     def chance(self, p):
         return self.random.random() < p
@@ -238,56 +232,46 @@ def quiet(words):
         words.index(b'BLOCK') + 1] not in (b'x', b'-1', b'')
 
 
-def main():
-    program = sys.argv[1]
-    seed, count, resp = [int(a) for a in (sys.argv[2:] + ['1', '20000', '2'][len(sys.argv) - 2:])]
+def commands(seed, count):
     generator = Generator(seed)
-    commands = sum(map(generator.groups, KEYS[:3]), [])
-    while len(commands) < count:
-        commands += [c for c in generator.commands() if not quiet(c)]
-    redis = Redis(resp)
-    different = errors = 0
-    try:
-        ours = list(replay(program, commands, resp))
-        assert len(ours) == len(commands), 'replay gave %d replies' % len(ours)
-        for words, our in zip(commands, ours):
-            theirs = redis.run(words)
-            errors += theirs[:1] == b'-'
-            if comparable(words, our) != comparable(words, theirs):
-                different += 1
-                if different <= 10:
-                    print([w[:60] for w in words])
-                    print('  redis', comparable(words, theirs)[:1500])
-                    print('  ours ', comparable(words, our)[:1500])
-        # What is saved is the same bytes; and read back, the same stream.
-        for k in KEYS[:3]:
-            payload = redis.run([b'DUMP', k])
-            theirs = [redis.run([b'XINFO', b'STREAM', k, b'FULL', b'COUNT', b'0']), redis.run([b'XRANGE', k, b'-', b'+'])]
-            body = payload[payload.index(b'\r\n') + 2:-2] if payload[:1] == b'$' and payload[:2] != b'$-' else None
-            if body is None:
-                continue
-            back = list(replay(program, [[b'RESTORE', k, b'0', body], [b'DUMP', k], [
-                b'XINFO', b'STREAM', k, b'FULL', b'COUNT', b'0'], [b'XRANGE', k, b'-', b'+']], resp))
-            info = [b'XINFO', b'STREAM']
-            same = (back[0] == b'+OK\r\n' and back[1] == payload and back[3] == theirs[1] and
-                    comparable(info, back[2]) == comparable(info, theirs[0]))
-            if not same:
-                different += 1
-                print('payload of', k, back[0], len(back[1]), len(payload), back[1] == payload)
-            for cut in range(0, len(body) - 10, 97):  # hostile ones
-                broken = bytearray(body[:-10])
-                for _ in range(generator.random.randrange(1, 4)):
-                    broken[generator.random.randrange(len(broken))] = generator.random.randrange(256)
-                list(replay(program, [[b'RESTORE', k, b'0', signed(bytes(broken))], [b'XRANGE', k, b'-', b'+'],
-                                      [b'XREVRANGE', k, b'+', b'-'], [b'XINFO', b'STREAM', k, b'FULL'],
-                                      [b'XADD', k, b'*', b'a', b'b'], [b'XTRIM', k, b'MAXLEN', b'2'],
-                                      [b'XDEL', k, b'1-1', b'2-2'], [b'XTRIM', k, b'MINID', b'10-0'], [b'DUMP', k]], resp))
-    finally:
-        redis.stop()
-    print('seed %d, RESP%d: %d commands, %d of them errors, %d different' %
-          (seed, resp, len(commands), errors, different))
-    return different != 0
+    out = sum(map(generator.groups, KEYS[:3]), [])
+    while len(out) < count:
+        out += [c for c in generator.commands() if not quiet(c)]
+    return out
+
+
+def damaged(body, random):
+    broken = bytearray(body[:-10])
+    for _ in range(random.randrange(1, 4)):
+        broken[random.randrange(len(broken))] = random.randrange(256)
+    return signed(bytes(broken))
+
+
+def exchange(program, _commands, redis, resp):
+    """What is saved is the same bytes, and read back the same stream; damaged payloads do no harm."""
+    different = 0
+    random = Random(len(_commands)).random
+    for k in KEYS[:3]:
+        payload = redis.run([b'DUMP', k])
+        if payload[:1] != b'$' or payload[:2] == b'$-':
+            continue
+        body = payload[payload.index(b'\r\n') + 2:-2]
+        info = [b'XINFO', b'STREAM', k, b'FULL', b'COUNT', b'0']
+        entries = [b'XRANGE', k, b'-', b'+']
+        restored, saved, our_info, our_entries = replay(
+            program, [[b'RESTORE', k, b'0', body], [b'DUMP', k], info, entries], resp)
+        if (restored != b'+OK\r\n' or saved != payload or our_entries != redis.run(entries) or
+                comparable(info, our_info) != comparable(info, redis.run(info))):
+            different += 1
+            print('payload of', k, restored, len(saved), len(payload), saved == payload)
+        for _ in range(0, len(body) - 10, 97):
+            restore = [b'RESTORE', k, b'0', damaged(body, random)]
+            list(replay(program, [restore, entries, [b'XREVRANGE', k, b'+', b'-'], info,
+                                  [b'XADD', k, b'*', b'a', b'b'], [b'XTRIM', k, b'MAXLEN', b'2'],
+                                  [b'XDEL', k, b'1-1', b'2-2'], [b'XTRIM', k, b'MINID', b'10-0'],
+                                  [b'DUMP', k]], resp))
+    return different
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(compare(commands, comparable, after=exchange))

@@ -1,17 +1,14 @@
 #!/usr/bin/env python3
-"""Random string commands to a redis-server and to harness-replay; every reply must be the same.
+"""Random string commands to redis-server and to ours; every reply must be the same.
 
-    strings.py <harness-replay> [seed [commands [resp]]]
+    strings.py <ours> [seed [commands [resp]]]
 
 The generator prefers what borders on errors: bounds of integers, odd numbers, options that
 contradict each other. Expiries lie minutes ahead or in the far future, so that the clock of the
 two does not matter. A redis-server is started on a port of its own and stopped at the end."""
-import random
-import socket
-import struct
-import subprocess
 import sys
-import time
+
+from oracle import Random, compare
 
 KEYS = [b'a', b'b', b'c', b'd', b'']
 INTS = [b'0', b'1', b'-1', b'5', b'-3', b'20', b'100', b'x', b'', b'01', b'+1', b' 1', b'1.5',
@@ -32,9 +29,9 @@ SET_WORDS = [b'NX', b'XX', b'GET', b'KEEPTTL', b'PERSIST', b'BAD'] + EXPIRE_WORD
 RELATIVE_TTLS = [t for t in TTLS if t not in (b'1',)]
 
 
-class Generator:
+class Generator(Random):
     def __init__(self, seed):
-        self.random = random.Random(seed)
+        super().__init__(seed)
         self.shapes = [
             lambda k: [b'GET', k],
             lambda k: [b'SET', k, self.pick(VALUES)],
@@ -59,9 +56,6 @@ class Generator:
             lambda k: [self.pick([b'GET', b'SET', b'INCR', b'LCS', b'SETNX'])] + [k] *
             self.random.randrange(4),
         ]
-
-    def pick(self, choices):
-        return self.random.choice(choices)
 
     def several(self, choices, below):
         return [self.pick(choices) for _ in range(self.random.randrange(below))]
@@ -89,85 +83,5 @@ class Generator:
         return self.pick(self.shapes)(self.pick(KEYS))
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
-
-
-class Redis:
-    def __init__(self, resp):
-        port = free_port()
-        self.server = subprocess.Popen(
-            ['redis-server', '--port', str(port), '--bind', '127.0.0.1', '--save', ''],
-            stdout=subprocess.DEVNULL)
-        for _ in range(100):
-            try:
-                self.socket = socket.create_connection(('127.0.0.1', port), timeout=10)
-                break
-            except OSError:
-                time.sleep(0.05)
-        self.input = self.socket.makefile('rb')
-        if resp == 3:
-            self.run([b'HELLO', b'3'])
-
-    def run(self, words):
-        self.socket.sendall(b'*%d\r\n' % len(words) +
-                            b''.join(b'$%d\r\n%s\r\n' % (len(w), w) for w in words))
-        return self.reply()
-
-    def reply(self):
-        line = self.input.readline()
-        kind = line[:1]
-        if kind in (b'$', b'='):
-            length = int(line[1:])
-            return line if length < 0 else line + self.input.read(length + 2)
-        if kind in (b'*', b'%', b'~', b'>'):
-            count = max(int(line[1:]), 0) * (2 if kind == b'%' else 1)
-            return line + b''.join(self.reply() for _ in range(count))
-        return line
-
-    def stop(self):
-        self.server.terminate()
-        self.server.wait()
-
-
-def replay(program, commands, resp):
-    def packed(data):
-        return struct.pack('=I', len(data)) + data
-    given = b''.join(struct.pack('=I', len(c)) + b''.join(map(packed, c)) for c in commands)
-    out = subprocess.run([program, str(int(time.time() * 1000)), str(resp)], input=given,
-                         stdout=subprocess.PIPE, check=True).stdout
-    at = 0
-    while at < len(out):
-        length, = struct.unpack_from('=I', out, at)
-        yield out[at + 4:at + 4 + length]
-        at += 4 + length
-
-
-def main():
-    program = sys.argv[1]
-    seed, count, resp = [int(a) for a in (sys.argv[2:] + ['1', '20000', '2'][len(sys.argv) - 2:])]
-    generator = Generator(seed)
-    commands = [generator.command() for _ in range(count)]
-    redis = Redis(resp)
-    different = 0
-    try:
-        ours = list(replay(program, commands, resp))
-        assert len(ours) == count, 'replay gave %d replies' % len(ours)
-        for words, our in zip(commands, ours):
-            theirs = redis.run(words)
-            if our != theirs:
-                different += 1
-                if different <= 10:
-                    print([w[:40] for w in words])
-                    print('  redis', theirs[:200])
-                    print('  ours ', our[:200])
-    finally:
-        redis.stop()
-    print('seed %d, RESP%d: %d commands, %d different' % (seed, resp, count, different))
-    return different != 0
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(compare(Generator.sequence))

@@ -1,18 +1,15 @@
 #!/usr/bin/env python3
-"""Random sorted set commands to a redis-server and to harness-replay; every reply must be the same.
+"""Random sorted set commands to redis-server and to ours; every reply must be the same.
 
-    zsets.py <harness-replay> [seed [commands [resp]]]
+    zsets.py <ours> [seed [commands [resp]]]
 
-As strings.py does it. Keys z1 to z3 are small, t1 and t2 are trees (a long member comes first, or
+As oracle.py says. Keys z1 to z3 are small, t1 and t2 are trees (a long member comes first, or
 hundreds of members). Ranges by name are asked of sets with one score only (l1, l2): of others Redis
 shows what its own structure happens to lead to. ZSCAN is compared without regard to order,
 ZRANDMEMBER where chance has no say."""
-import random
 import sys
-import time
 
-from generic import signed
-from strings import Redis, replay
+from oracle import Random, compare, signed
 
 KEYS = [b'z1', b'z2', b'z3', b't1', b't2']
 LEX = [b'l1', b'l2']
@@ -46,9 +43,9 @@ BODIES = [b'\5\2\1a' + binary(1) + b'\1b' + binary(2), b'\5\2\1b' + binary(2) + 
 PAYLOADS = [signed(b) for b in BODIES]
 
 
-class Generator:
+class Generator(Random):
     def __init__(self, seed):
-        self.random = random.Random(seed)
+        super().__init__(seed)
         pick = self.pick
         self.shapes = [
             lambda: self.zadd(),
@@ -102,9 +99,6 @@ class Generator:
             [pick([b'z1', b'1'])] * self.random.randrange(5),
             lambda: self.many(),
         ]
-
-    def pick(self, choices):
-        return self.random.choice(choices)
 
     def key(self):
         return self.pick(KEYS + LEX + ([b'set', b'none'] if self.random.random() < 0.1 else []))
@@ -201,31 +195,5 @@ def comparable(words, reply):
     return reply
 
 
-def main():
-    program = sys.argv[1]
-    seed, count, resp = [int(a) for a in (sys.argv[2:] + ['1', '20000', '2'][len(sys.argv) - 2:])]
-    generator = Generator(seed)
-    commands = [generator.command() for _ in range(count)]
-    redis = Redis(resp)
-    different = 0
-    try:
-        started = time.time()
-        ours = list(replay(program, commands, resp))
-        assert len(ours) == count, 'replay gave %d replies' % len(ours)
-        for words, our in zip(commands, ours):
-            theirs = redis.run(words)
-            if comparable(words, our) != comparable(words, theirs):
-                different += 1
-                if different <= 10:
-                    print([w[:40] for w in words])
-                    print('  redis', theirs[:300])
-                    print('  ours ', our[:300])
-    finally:
-        redis.stop()
-    print('seed %d, RESP%d: %d commands, %d different (%.1f s)' %
-          (seed, resp, count, different, time.time() - started))
-    return different != 0
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(compare(Generator.sequence, comparable))

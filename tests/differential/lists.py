@@ -1,17 +1,14 @@
 #!/usr/bin/env python3
-"""Random list commands to a redis-server and to harness-replay; every reply must be the same, and
+"""Random list commands to redis-server and to ours; every reply must be the same, and
 every list must survive the way from one to the other as a DUMP payload.
 
-    list.py <harness-replay> [seed [commands [resp]]]
+    lists.py <ours> [seed [commands [resp]]]
 
-As strings.py does it. The limits of nodes and the compression change on the way. The payloads
+As oracle.py says. The limits of nodes and the compression change on the way. The payloads
 themselves may differ where Redis 7.0 cuts lists into other nodes; what is in them may not."""
-import random
 import sys
-import time
 
-from generic import signed
-from strings import Redis, replay
+from oracle import Random, compare, replay, signed
 
 KEYS = [b'a', b'b', b'c', b'{x}1', b'{x}2']
 SMALL = [b'', b'a', b'b', b'ab', b'0', b'1', b'12', b'-1', b'127', b'128', b'-4097', b'4096', b'007',
@@ -68,9 +65,9 @@ for bad in (ZIPLISTS[0][:-2], ZIPLISTS[0][:8] + b'\x09' + ZIPLISTS[0][9:],
 PAYLOADS = [signed(b) for b in BODIES]
 
 
-class Generator:
+class Generator(Random):
     def __init__(self, seed):
-        self.random = random.Random(seed)
+        super().__init__(seed)
         ends = [b'LEFT', b'right', b'Right', b'left', b'q']
         self.shapes = [
             lambda k: [self.pick([b'LPUSH', b'RPUSH']), k] + self.elements(1, 6),
@@ -112,9 +109,6 @@ class Generator:
             [b'TYPE', k],
             lambda k: [b'DEL', k] if self.random.random() < 0.3 else [b'LLEN', k],
         ]
-
-    def pick(self, choices):
-        return self.random.choice(choices)
 
     def key(self):
         return self.pick(KEYS)
@@ -169,33 +163,7 @@ def exchange(program, commands, redis, resp):
     return different
 
 
-def main():
-    program = sys.argv[1]
-    seed, count, resp = [int(a) for a in (sys.argv[2:] + ['1', '20000', '2'][len(sys.argv) - 2:])]
-    generator = Generator(seed)
-    commands = [generator.command() for _ in range(count)]
-    redis = Redis(resp)
-    different = 0
-    try:
-        started = time.time()
-        redis.run([b'CONFIG', b'SET', b'sanitize-dump-payload', b'yes'])  # or bad ones crash it
-        ours = list(replay(program, commands, resp))
-        assert len(ours) == count, 'replay gave %d replies' % len(ours)
-        for i, (words, our) in enumerate(zip(commands, ours)):
-            theirs = redis.run(words)
-            if our != theirs:
-                different += 1
-                if different <= 10:
-                    print(i, [w[:40] for w in words])
-                    print('  redis', theirs[:300])
-                    print('  ours ', our[:300])
-        different += exchange(program, commands, redis, resp)
-    finally:
-        redis.stop()
-    print('seed %d, RESP%d: %d commands, %d different (%.1f s)' %
-          (seed, resp, count, different, time.time() - started))
-    return different != 0
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    # Bad payloads crash it otherwise.
+    sys.exit(compare(Generator.sequence, after=exchange,
+                     set_up=[[b'CONFIG', b'SET', b'sanitize-dump-payload', b'yes']]))
