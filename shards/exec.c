@@ -614,7 +614,8 @@ static enum run_state run_op(struct shard *s, struct run *run, struct op *op)
     if ((run->flags & RUN_DIRECT) && s->pushes->count > 0) {
         pushes_flush(s); /* push.h I2: its reply goes out at once */
     }
-    if (__builtin_expect(op->command->flags & CMD_SLICED, 0) && slice_wanted(op)) {
+    if (__builtin_expect(op->command->flags & CMD_SLICED, 0) && slice_wanted(op) &&
+        !slice_is_small(s, op)) {
         return op_begin_sliced(s, run, op, NULL) ? RUN_FINISHED : RUN_LEFT;
     }
     exec_op(s, op, run->flags & RUN_DIRECT ? &run->conn->out : &run->reply, NULL);
@@ -640,7 +641,7 @@ static enum run_state run_park(struct run *run)
 }
 
 /* The op at hand is done: on to the next. */
-static void op_end(struct shard *s, struct run *run, struct op *op)
+static inline void op_end(struct shard *s, struct run *run, struct op *op)
 {
     run->at = op->run_next;
     if (ends_unit(op)) {

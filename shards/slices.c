@@ -5,6 +5,8 @@
 #include "shards/fiber.h"
 #include <assert.h>
 
+enum { SMALL_KEYS_MAX = 4 };
+
 struct sliced {
     struct sliced *next; /* in a list of struct slices */
     struct shard *shard;
@@ -92,6 +94,22 @@ void slices_turn(struct shard *s)
 static bool turn_is_over(struct shard *s, struct slices *x, uint64_t turns)
 {
     return x->used_ticks > 0 && x->used_ticks >= turns * ticks_of(turn_us(s));
+}
+
+bool slice_is_small(const struct shard *s, const struct op *op)
+{
+    if ((op->command->flags & CMD_DENYOOM) || op->nkeys > SMALL_KEYS_MAX ||
+        op->argc >= COMMAND_MANY_ARGS || turn_us(s) == 0) {
+        return false; /* it may make something large of its arguments */
+    }
+    for (uint32_t i = 0; i < op->nkeys; i++) {
+        const struct entry *e = keyspace_find(s->keyspace, op->db, &op->keys[i]);
+        if (e != NULL && e->encoding != ENC_LISTPACK && e->encoding != ENC_LISTPACK_EX &&
+            e->encoding != ENC_INT && e->encoding != ENC_INLINE) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static struct sliced *slice_new(struct shard *s, struct slices *x)

@@ -12,7 +12,7 @@
  * slots are held as if they were lent, and the shard goes on with what else there is. Every turn gives
  * it some time until it is done; meanwhile the shard does not sleep. Most such commands end in their
  * first slice: then nothing has been held and nothing differs from any other command, but for two
- * switches of the stack.
+ * switches of the stack. (One whose values are small by their encoding is not even put on a fiber.)
  *
  * Transactions and scripts run in one go (multi.h, scripting.h), and so does what they call.
  *
@@ -73,6 +73,9 @@ static inline bool slice_wanted(const struct op *op)
     return (op->command->flags & CMD_SLICED) && op->argc >= op->command->sliced_from &&
            !(op->flags & OP_MULTI) && op->wait == NULL;
 }
+
+/* Whether what it looks at is small for certain: then it need not be prepared to rest. */
+bool slice_is_small(const struct shard *s, const struct op *op);
 
 static inline bool slices_must_not_sleep(const struct slices *x)
 {
