@@ -141,11 +141,7 @@ static void add_places(struct call *c, const struct geoadd *o, double *scores)
         added += result == ZSET_ADDED;
         updated += result == ZSET_UPDATED;
     }
-    if (e) {
-        zset__put_back(c, k, e, &z);
-    } else {
-        key_set_object(c, k, NULL, TYPE_ZSET, z.encoding, z.object, false);
-    }
+    zset__put_back(c, k, e, &z);
     if (added + updated > 0) {
         key_modified(c, k, added + updated);
         key_event(c, EVENT_ZSET, "zadd", k);

@@ -25,7 +25,9 @@ static void store(struct call *c, struct hash_open *o)
     }
     if (!o->e) {
         o->e = key_set_object(c, k, NULL, TYPE_HASH, o->value.encoding, o->value.object, false);
-    } else {
+    } else if (o->value.encoding != (enum value_encoding)o->e->encoding ||
+               o->value.object != entry_object(o->e) ||
+               hash_value_expire_min_ms(&o->value) != INT64_MAX) {
         key_convert(c, k, o->e, o->value.encoding, o->value.object);
     }
     if (hash_value_count(&o->value) == 0) {

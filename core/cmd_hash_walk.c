@@ -4,13 +4,11 @@
  * wanted. Otherwise it gathers the places of live fields (8 bytes each) and draws from them. */
 #include "core/cmd_generic.h"
 #include "core/cmd_hash.h"
-#include "core/glob.h"
 #include "core/keyspace_internal.h"
 #include "core/mem.h"
 #include "core/pause.h"
 
 enum {
-    SCAN_COUNT_DEFAULT = 10,
     SCAN_STEPS_PER_COUNT = 10, /* buckets looked at per field asked for, at most */
     SCAN_POSITION_SHIFT = 16,  /* a cursor is a position without its low bits */
     DRAW_SHARE = 3,            /* draws singly what is at most a third of the hash */
@@ -74,35 +72,18 @@ void hash__hvals(struct call *c)
 /* --- HSCAN --- */
 
 struct scan {
-    struct slice pattern;
-    bool all; /* no pattern, or "*" */
-    int64_t count;
+    struct scan_options options;
     struct show show;
     uint64_t seen, shown;
 };
 
-static bool parse_scan_options(struct call *c, struct scan *s)
+static bool option_novalues(struct call *c, uint32_t *i, void *ctx)
 {
-    for (uint32_t i = 3; i < c->argc; i++) {
-        const bool has_value = i + 1 < c->argc;
-        if (has_value && slice_is(c->argv[i], "count")) {
-            if (!call_arg_int(c, ++i, &s->count)) {
-                return false;
-            }
-            if (s->count < 1) {
-                call_error_syntax(c);
-                return false;
-            }
-        } else if (has_value && slice_is(c->argv[i], "match")) {
-            s->pattern = c->argv[++i];
-            s->all = s->pattern.len == 1 && s->pattern.ptr[0] == '*';
-        } else if (slice_is(c->argv[i], "novalues")) {
-            s->show.parts = PART_FIELD;
-        } else {
-            call_error_syntax(c);
-            return false;
-        }
+    struct scan *s = ctx;
+    if (!slice_is(c->argv[*i], "novalues")) {
+        return false;
     }
+    s->show.parts = PART_FIELD;
     return true;
 }
 
@@ -110,7 +91,7 @@ static void visit_scan(const struct hash_element *e, void *ctx)
 {
     struct scan *s = ctx;
     s->seen++;
-    if (s->all || glob_match(s->pattern, e->field, false)) {
+    if (scan_wants(&s->options, e->field)) {
         show(e, &s->show);
         s->shown++;
     }
@@ -120,7 +101,7 @@ static void visit_scan(const struct hash_element *e, void *ctx)
 static uint64_t scan_from(const struct call *c, const struct hash_value *h, uint64_t cursor,
                           struct scan *s)
 {
-    const uint64_t wanted = (uint64_t)s->count;
+    const uint64_t wanted = (uint64_t)s->options.count;
     const uint64_t steps_max = wanted > UINT64_MAX / SCAN_STEPS_PER_COUNT
                                    ? UINT64_MAX : wanted * SCAN_STEPS_PER_COUNT;
     uint64_t at = cursor << SCAN_POSITION_SHIFT;
@@ -144,22 +125,18 @@ void hash__hscan(struct call *c)
     if (!hash__open_read(c, &h)) {
         return;
     }
-    struct reply fields; /* behind the cursor, but known before it */
-    struct scan s = {
-        .all = true,
-        .count = SCAN_COUNT_DEFAULT,
-        .show = {.out = &fields, .parts = PART_FIELD | PART_VALUE},
-    };
-    if (h.object && !parse_scan_options(c, &s)) {
+    struct reply fields;
+    struct scan s = {.show = {.out = &fields, .parts = PART_FIELD | PART_VALUE}};
+    if (!h.object) {
+        scan_reply_empty(c->out);
+        return;
+    }
+    if (!scan_options_parse(c, 3, &s.options, option_novalues, &s)) {
         return;
     }
     reply_init(&fields, c->out->resp);
     cursor = scan_from(c, &h, cursor, &s);
-    reply_array(c->out, 2);
-    reply_bulkf(c->out, "%llu", (unsigned long long)cursor);
-    reply_array(c->out, s.shown * (s.show.parts == PART_FIELD ? 1 : 2));
-    reply_move(c->out, &fields, fields.total_bytes);
-    reply_clear(&fields);
+    scan_reply(c->out, cursor, &fields, s.shown * (s.show.parts == PART_FIELD ? 1 : 2));
 }
 
 /* --- HRANDFIELD --- */

@@ -11,7 +11,6 @@
 #include <limits.h>
 
 enum {
-    SCAN_COUNT_DEFAULT = 10,
     KEYS_BATCH = 4096,         /* entries per step of KEYS */
     RANDOM_TRIES_MAX = 100,    /* expired keys that RANDOMKEY draws before it searches instead */
 };
@@ -29,17 +28,10 @@ static uint64_t slot_cursor(uint32_t slot)
 /* --- what KEYS and SCAN choose by --- */
 
 struct filter {
-    struct slice pattern;
-    bool all;         /* the pattern is "*" or there is none */
+    struct scan_options scan;
     bool any_type;
     int type;         /* enum value_type, -1 for a name that no type has */
 };
-
-static void filter_pattern(struct filter *f, struct slice pattern)
-{
-    f->pattern = pattern;
-    f->all = pattern.len == 1 && pattern.ptr[0] == '*';
-}
 
 static void filter_type(struct filter *f, struct slice name)
 {
@@ -74,7 +66,7 @@ static void collect(struct entry *e, void *ctx)
     const struct filter *f = to->filter;
     const struct slice name = entry_key(e);
     if ((!f->any_type && (int)e->type != f->type) || is_expired(to->c, e) ||
-        (!f->all && !glob_match(f->pattern, name, false))) {
+        !scan_wants(&f->scan, name)) {
         return;
     }
     show(to, name);
@@ -105,9 +97,10 @@ static int pattern_slot(struct slice pattern)
 static void collect_literal(struct collector *to)
 {
     struct call *c = to->c;
-    const struct key k = call_key(c, to->filter->pattern.ptr, to->filter->pattern.len);
+    const struct slice name = to->filter->scan.pattern;
+    const struct key k = call_key(c, name.ptr, name.len);
     if (k.slot >= c->slot_begin && k.slot < c->slot_end && key_peek(c, &k)) {
-        show(to, to->filter->pattern);
+        show(to, name);
     }
 }
 
@@ -122,15 +115,16 @@ static void collect_slots(struct collector *to, uint32_t begin, uint32_t end)
 void cmd_keys(struct call *c)
 {
     struct filter filter = {.any_type = true};
-    filter_pattern(&filter, c->argv[1]);
+    const struct slice pattern = c->argv[1];
+    scan_set_pattern(&filter.scan, pattern);
     const bool part = (c->flags & CALL_PART) != 0;
     struct collector to = {.c = c, .filter = &filter, .marks = part};
     struct reply_mark start = {0};
     if (!part) {
         start = reply_deferred(c->out);
     }
-    const int slot = pattern_slot(filter.pattern);
-    if (glob_is_literal(filter.pattern) && filter.pattern.len <= UINT32_MAX) {
+    const int slot = pattern_slot(pattern);
+    if (glob_is_literal(pattern) && pattern.len <= UINT32_MAX) {
         collect_literal(&to);
     } else if (slot < 0) {
         collect_slots(&to, c->slot_begin, c->slot_end);
@@ -167,19 +161,25 @@ bool scan_cursor_parse(struct slice text, uint64_t *cursor)
     return true;
 }
 
-struct scan_options {
-    struct filter filter;
-    int64_t count;
-};
-
-static bool parse_scan_options(struct call *c, struct scan_options *o)
+void scan_set_pattern(struct scan_options *o, struct slice pattern)
 {
-    *o = (struct scan_options){.filter = {.all = true, .any_type = true},
-                               .count = SCAN_COUNT_DEFAULT};
-    for (uint32_t i = 2; i < c->argc; i += 2) {
+    o->pattern = pattern;
+    o->all = pattern.len == 1 && pattern.ptr[0] == '*';
+}
+
+bool scan_wants(const struct scan_options *o, struct slice name)
+{
+    return o->all || glob_match(o->pattern, name, false);
+}
+
+bool scan_options_parse(struct call *c, uint32_t at, struct scan_options *o, scan_option *other,
+                        void *ctx)
+{
+    *o = (struct scan_options){.all = true, .count = SCAN_COUNT_DEFAULT};
+    for (uint32_t i = at; i < c->argc; i++) {
         const bool has_value = i + 1 < c->argc;
         if (has_value && slice_is(c->argv[i], "count")) {
-            if (!call_arg_int(c, i + 1, &o->count)) {
+            if (!call_arg_int(c, ++i, &o->count)) {
                 return false;
             }
             if (o->count < 1) {
@@ -187,10 +187,8 @@ static bool parse_scan_options(struct call *c, struct scan_options *o)
                 return false;
             }
         } else if (has_value && slice_is(c->argv[i], "match")) {
-            filter_pattern(&o->filter, c->argv[i + 1]);
-        } else if (has_value && slice_is(c->argv[i], "type")) {
-            filter_type(&o->filter, c->argv[i + 1]);
-        } else {
+            scan_set_pattern(o, c->argv[++i]);
+        } else if (!other || !other(c, &i, ctx)) {
             call_error_syntax(c);
             return false;
         }
@@ -198,39 +196,57 @@ static bool parse_scan_options(struct call *c, struct scan_options *o)
     return true;
 }
 
+void scan_reply(struct reply *out, uint64_t cursor, struct reply *elements, size_t count)
+{
+    reply_array(out, 2);
+    reply_bulkf(out, "%llu", (unsigned long long)cursor);
+    reply_array(out, count);
+    reply_move(out, elements, elements->total_bytes);
+    reply_clear(elements);
+}
+
+void scan_reply_empty(struct reply *out)
+{
+    reply_array(out, 2);
+    reply_bulk_str(out, "0");
+    reply_array(out, 0);
+}
+
+static bool option_type(struct call *c, uint32_t *i, void *filter)
+{
+    if (!slice_is(c->argv[*i], "type") || *i + 1 >= c->argc) {
+        return false;
+    }
+    filter_type(filter, c->argv[++*i]);
+    return true;
+}
+
 void cmd_scan(struct call *c)
 {
     uint64_t cursor;
-    struct scan_options o;
+    struct filter filter = {.any_type = true};
     if (!scan_cursor_parse(c->argv[1], &cursor)) {
         reply_error(c->out, "ERR invalid cursor");
         return;
     }
-    if (!parse_scan_options(c, &o)) {
+    if (!scan_options_parse(c, 2, &filter.scan, option_type, &filter)) {
         return;
     }
-    reply_array(c->out, 2);
     const uint64_t slot = cursor >> SCAN_CURSOR_SLOT_SHIFT;
     if (slot < c->slot_begin || slot >= c->slot_end) { /* no cursor that SCAN gave out leads here */
-        reply_bulk_str(c->out, "0");
-        reply_array(c->out, 0);
+        scan_reply_empty(c->out);
         return;
     }
-    /* The cursor comes before the keys, but is known after them: keys get a reply of their own. */
-    struct reply keys;
-    reply_init(&keys, c->out->resp);
-    struct reply *const out = c->out;
-    struct collector to = {.c = c, .filter = &o.filter};
+    struct reply keys, *const out = c->out;
+    reply_init(&keys, out->resp);
+    struct collector to = {.c = c, .filter = &filter};
     c->out = &keys;
-    cursor = keyspace_scan(c->ks, c->db, cursor, c->slot_end, (size_t)o.count, collect, &to);
+    cursor = keyspace_scan(c->ks, c->db, cursor, c->slot_end, (size_t)filter.scan.count, collect, &to);
     c->out = out;
     if (cursor >= slot_cursor(SLOT_COUNT)) {
         cursor = 0;
     }
-    reply_bulkf(out, "%llu", (unsigned long long)cursor);
-    reply_array(out, to.found);
-    reply_move(out, &keys, keys.total_bytes);
-    reply_clear(&keys);
+    scan_reply(out, cursor, &keys, to.found);
 }
 
 /* --- RANDOMKEY --- */

@@ -5,12 +5,10 @@
 #include "core/cmd_set.h"
 
 #include "core/cmd_scan.h"
-#include "core/glob.h"
 #include "core/keyspace_internal.h"
 #include "core/pause.h"
 #include <assert.h>
 
-enum { SSCAN_COUNT_DEFAULT = 10 };
 
 static void reply_member(struct call *c, struct set_member *m)
 {
@@ -378,39 +376,14 @@ void set__srandmember(struct call *c)
 
 struct sscan {
     struct call *c;
-    struct slice pattern;
-    bool all;     /* no pattern, or "*" */
-    int64_t count;
+    struct scan_options options;
     size_t found;
 };
-
-static bool parse_sscan(struct call *c, struct sscan *o)
-{
-    for (uint32_t i = 3; i < c->argc; i += 2) {
-        const bool has_value = i + 1 < c->argc;
-        if (has_value && slice_is(c->argv[i], "count")) {
-            if (!call_arg_int(c, i + 1, &o->count)) {
-                return false;
-            }
-            if (o->count < 1) {
-                call_error_syntax(c);
-                return false;
-            }
-        } else if (has_value && slice_is(c->argv[i], "match")) {
-            o->pattern = c->argv[i + 1];
-            o->all = o->pattern.len == 1 && o->pattern.ptr[0] == '*';
-        } else {
-            call_error_syntax(c);
-            return false;
-        }
-    }
-    return true;
-}
 
 static void show_scanned(struct set_member *m, void *ctx)
 {
     struct sscan *o = ctx;
-    if (o->all || glob_match(o->pattern, set_member_bytes(m), false)) {
+    if (o->options.all || scan_wants(&o->options, set_member_bytes(m))) {
         reply_member(o->c, m);
         o->found++;
     }
@@ -429,25 +402,18 @@ void set__sscan(struct call *c)
         return;
     }
     if (!e) {
-        reply_array(c->out, 2);
-        reply_bulk_str(c->out, "0");
-        reply_array(c->out, 0);
+        scan_reply_empty(c->out);
         return;
     }
-    struct sscan o = {.c = c, .all = true, .count = SSCAN_COUNT_DEFAULT};
-    if (!parse_sscan(c, &o)) {
+    struct sscan o = {.c = c};
+    if (!scan_options_parse(c, 3, &o.options, NULL, NULL)) {
         return;
     }
-    /* The cursor comes before the members, but is known after them: they get a reply of their own. */
     struct reply members, *const out = c->out;
     reply_init(&members, out->resp);
     const struct set s = set_of(e);
     c->out = &members;
-    cursor = set_scan(&s, cursor, (size_t)o.count, show_scanned, &o);
+    cursor = set_scan(&s, cursor, (size_t)o.options.count, show_scanned, &o);
     c->out = out;
-    reply_array(out, 2);
-    reply_bulkf(out, "%llu", (unsigned long long)cursor);
-    reply_array(out, o.found);
-    reply_move(out, &members, members.total_bytes);
-    reply_clear(&members);
+    scan_reply(out, cursor, &members, o.found);
 }

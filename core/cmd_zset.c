@@ -15,6 +15,10 @@ enum { SCORES_INLINE = 16 }; /* of one ZADD, without allocating */
 
 bool zset__put_back(struct call *c, const struct key *k, struct entry *e, const struct zset *z)
 {
+    if (!e) {
+        key_set_object(c, k, NULL, TYPE_ZSET, z->encoding, z->object, false);
+        return false;
+    }
     if (z->object != entry_object(e) || z->encoding != (enum value_encoding)e->encoding) {
         key_convert(c, k, e, z->encoding, z->object);
     }
@@ -159,11 +163,7 @@ static void add_pairs(struct call *c, const struct zadd *o, double *scores)
             added += result == ZSET_ADDED;
             updated += result == ZSET_UPDATED;
         }
-        if (e) {
-            zset__put_back(c, k, e, &z);
-        } else {
-            key_set_object(c, k, NULL, TYPE_ZSET, z.encoding, z.object, false);
-        }
+        zset__put_back(c, k, e, &z);
     }
     if (result == ZSET_NAN) {
         reply_error(c->out, "ERR resulting score is not a number (NaN)");

@@ -10,7 +10,8 @@
 #include "core/zset.h"
 
 /* --- shared --- */
-/* Writes a changed value back to its entry; deletes the key when it is empty and returns true. */
+/* Writes a changed value back to its entry; deletes the key when it is empty and returns true. Without
+ * an entry the value, which is not empty, becomes that of a new key. */
 bool zset__put_back(struct call *c, const struct key *k, struct entry *e, const struct zset *z);
 /* The key has lost n pairs: signals, posts the event, and "del" if the key is gone. */
 void zset__lost(struct call *c, const struct key *k, const char *event, uint64_t n, bool gone);

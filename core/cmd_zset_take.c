@@ -4,7 +4,6 @@
 #include "core/cmd_zset.h"
 
 #include "core/cmd_scan.h"
-#include "core/glob.h"
 #include "core/keyspace_internal.h"
 #include "core/mem.h"
 #include "core/num.h"
@@ -14,7 +13,6 @@
 #include <stdlib.h>
 
 enum {
-    ZSCAN_COUNT_DEFAULT = 10,
     WALK_FACTOR = 3, /* a sample of more than a third is drawn by walking through the set */
 };
 
@@ -337,40 +335,15 @@ void zset__zrandmember(struct call *c)
 
 struct zscan {
     struct call *c;
-    struct slice pattern;
-    bool all;
-    int64_t count;
+    struct scan_options options;
     uint64_t found, visited;
 };
-
-static bool parse_zscan(struct call *c, struct zscan *o)
-{
-    for (uint32_t i = 3; i < c->argc; i += 2) {
-        const bool has_value = i + 1 < c->argc;
-        if (has_value && slice_is(c->argv[i], "count")) {
-            if (!call_arg_int(c, i + 1, &o->count)) {
-                return false;
-            }
-            if (o->count < 1) {
-                call_error_syntax(c);
-                return false;
-            }
-        } else if (has_value && slice_is(c->argv[i], "match")) {
-            o->pattern = c->argv[i + 1];
-            o->all = o->pattern.len == 1 && o->pattern.ptr[0] == '*';
-        } else {
-            call_error_syntax(c);
-            return false;
-        }
-    }
-    return true;
-}
 
 /* The score is a bulk string in RESP3 too; that of a listpack as it is stored there. */
 static void scan_show(struct zscan *o, struct slice name, double score, bool stored)
 {
     o->visited++;
-    if (!o->all && !glob_match(o->pattern, name, false)) {
+    if (!scan_wants(&o->options, name)) {
         return;
     }
     o->found++;
@@ -393,7 +366,7 @@ static uint64_t scan_tree(struct zscan *o, const struct zset *z, uint64_t cursor
 {
     struct zset_tree *t = z->object;
     uint64_t pos = cursor << 16;
-    const uint64_t count = (uint64_t)o->count;
+    const uint64_t count = (uint64_t)o->options.count;
     do {
         pos = table_scan(&t->members, pos, scan_visit, o);
     } while (pos != 0 && o->visited < count);
@@ -421,16 +394,13 @@ void zset__zscan(struct call *c)
         return;
     }
     if (!e) {
-        reply_array(c->out, 2);
-        reply_bulk_str(c->out, "0");
-        reply_array(c->out, 0);
+        scan_reply_empty(c->out);
         return;
     }
-    struct zscan o = {.c = c, .all = true, .count = ZSCAN_COUNT_DEFAULT};
-    if (!parse_zscan(c, &o)) {
+    struct zscan o = {.c = c};
+    if (!scan_options_parse(c, 3, &o.options, NULL, NULL)) {
         return;
     }
-    /* The cursor comes before the pairs, but is known after them: they get a reply of their own. */
     struct reply pairs, *const out = c->out;
     const struct zset z = zset_of(e);
     reply_init(&pairs, out->resp);
@@ -442,9 +412,5 @@ void zset__zscan(struct call *c)
         cursor = 0;
     }
     c->out = out;
-    reply_array(out, 2);
-    reply_bulkf(out, "%llu", (unsigned long long)cursor);
-    reply_array(out, o.found * 2);
-    reply_move(out, &pairs, pairs.total_bytes);
-    reply_clear(&pairs);
+    scan_reply(out, cursor, &pairs, o.found * 2);
 }

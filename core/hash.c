@@ -74,6 +74,8 @@ static inline __attribute__((always_inline)) void sip_word(struct sip *s, uint64
     s->v0 ^= word;
 }
 
+_Thread_local struct hash_known hash_known;
+
 uint64_t hash_bytes(const void *data, size_t len)
 {
     struct sip s = {

@@ -18,6 +18,19 @@ enum { SLOT_COUNT = 16384 };
 
 void hash_seed(const uint8_t seed[16]); /* once, before any thread hashes */
 uint64_t hash_bytes(const void *data, size_t len);
+/* The member or field that the command now running on this thread names, if it was hashed before (to
+ * be prefetched): hash_member() knows it by where it lies. Its bytes stay as they are meanwhile. */
+struct hash_known {
+    const void *data; /* NULL: none */
+    size_t len;
+    uint64_t hash;
+};
+extern _Thread_local struct hash_known hash_known;
+static inline uint64_t hash_member(const void *data, size_t len)
+{
+    return data == hash_known.data && len == hash_known.len ? hash_known.hash
+                                                            : hash_bytes(data, len);
+}
 uint16_t hash_crc16(const void *data, size_t len); /* sliced by 8 */
 uint16_t hash_slot(const void *key, size_t len);
 

@@ -256,8 +256,6 @@ struct purge {
     int64_t now_ms;
     uint64_t region;
     size_t seen, gone;
-    hash_field_expired *expired;
-    void *ctx;
 };
 
 static void purge_visit(void *visited, void *ctx)
@@ -272,9 +270,6 @@ static void purge_visit(void *visited, void *ctx)
     }
     const uint64_t hash = item_hash(item);
     if (at_ms < p->now_ms) {
-        if (p->expired) {
-            p->expired(hash_item_field(item), p->ctx);
-        }
         hash_fields_remove(f, hash, item);
         p->gone++;
     } else if (at_ms < f->purge_min_ms_ && region_of(f, hash) == p->region) {
@@ -306,10 +301,9 @@ static void pass_end(struct hash_fields *f)
     }
 }
 
-size_t hash_fields_purge(struct hash_fields *f, int64_t now_ms, size_t *budget,
-                         hash_field_expired *expired, void *ctx)
+size_t hash_fields_purge(struct hash_fields *f, int64_t now_ms, size_t *budget)
 {
-    struct purge p = {.fields = f, .now_ms = now_ms, .expired = expired, .ctx = ctx};
+    struct purge p = {.fields = f, .now_ms = now_ms};
     while (f->expire_min_ms < now_ms && p.seen < *budget) {
         if (!f->in_region_ && !find_due_region(f, now_ms)) {
             pass_end(f);

@@ -120,13 +120,10 @@ void hash_fields_add(struct hash_fields *f, uint64_t hash, struct slice field, s
 void hash_fields_set(struct hash_fields *f, uint64_t hash, struct hash_item *item,
                      struct slice value, int64_t at_ms);
 void hash_fields_remove(struct hash_fields *f, uint64_t hash, struct hash_item *item);
-/* A field has expired and is about to be deleted. */
-typedef void hash_field_expired(struct slice field, void *ctx);
 /* Deletes fields whose expiry lies before now_ms; goes on at the next call where it stopped.
  * *budget is how many fields it may look at, about, and becomes what is left of that. Returns how
- * many it deleted; expired may be NULL. */
-size_t hash_fields_purge(struct hash_fields *f, int64_t now_ms, size_t *budget,
-                         hash_field_expired *expired, void *ctx);
+ * many it deleted. */
+size_t hash_fields_purge(struct hash_fields *f, int64_t now_ms, size_t *budget);
 /* Memory of items, table and the struct itself. */
 size_t hash_fields_bytes(const struct hash_fields *f);
 

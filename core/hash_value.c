@@ -106,7 +106,7 @@ static uint8_t *find_in_listpack(const struct hash_value *h, struct slice field)
 
 static struct hash_item *find_item(const struct hash_value *h, struct slice field, uint64_t *hash)
 {
-    *hash = hash_bytes(field.ptr, field.len);
+    *hash = hash_member(field.ptr, field.len);
     return hash_fields_find(h->object, *hash, field);
 }
 
@@ -430,20 +430,14 @@ bool hash_value_drop_expired(struct hash_value *h, struct slice field, int64_t n
     return hash_value_remove(h, field);
 }
 
-size_t hash_value_purge(struct hash_value *h, int64_t now_ms, size_t *budget,
-                        hash_field_expired *expired, void *ctx)
+size_t hash_value_purge(struct hash_value *h, int64_t now_ms, size_t *budget)
 {
     size_t gone = 0;
     if (h->encoding == ENC_TABLE) {
-        return hash_fields_purge(h->object, now_ms, budget, expired, ctx);
+        return hash_fields_purge(h->object, now_ms, budget);
     }
     for (; *budget > 0 && hash_value_expire_min_ms(h) < now_ms; --*budget) {
-        uint8_t *first = listpack_first(h->object);
-        if (expired) {
-            char digits[HASH_DIGITS];
-            expired(listpack_string(first, digits), ctx);
-        }
-        h->object = listpack_delete(h->object, first, TRIPLE, NULL);
+        h->object = listpack_delete(h->object, listpack_first(h->object), TRIPLE, NULL);
         gone++;
     }
     return gone;

@@ -76,10 +76,8 @@ void hash_value_set_expiry(struct hash_value *h, struct slice field, int64_t at_
 /* Deletes this one field if it has expired. */
 bool hash_value_drop_expired(struct hash_value *h, struct slice field, int64_t now_ms);
 /* Deletes expired fields; returns how many. *budget is how many it may look at, about, and becomes
- * what is left; expired is told of each before it goes, and may be NULL. What could not be looked
- * at is still due (hash_value_is_due). */
-size_t hash_value_purge(struct hash_value *h, int64_t now_ms, size_t *budget,
-                        hash_field_expired *expired, void *ctx);
+ * what is left. What could not be looked at is still due (hash_value_is_due). */
+size_t hash_value_purge(struct hash_value *h, int64_t now_ms, size_t *budget);
 /* To the form for large hashes. */
 void hash_value_to_table(struct hash_value *h);
 

@@ -350,26 +350,12 @@ void keyspace__expire(struct keyspace *ks, int db, const struct key *k, struct e
     keyspace__free_entry(ks, e); /* last: k may point into it */
 }
 
-struct fields_gone {
-    struct keyspace *ks;
-    int db;
-    const struct key *k;
-};
-
-static void field_gone(struct slice field, void *ctx)
-{
-    const struct fields_gone *g = ctx;
-    g->ks->hooks.field_expired(g->ks, g->db, g->k, field);
-}
-
 struct entry *keyspace__purge_fields(struct keyspace *ks, int db, const struct key *k,
                                      struct entry *e, int64_t now_ms, size_t *budget)
 {
     const struct slice name = slice_of(k->ptr, k->len);
     struct hash_value h = hash_value_of(e);
-    struct fields_gone g = {ks, db, k};
-    const size_t gone = hash_value_purge(&h, now_ms, budget,
-                                         ks->hooks.field_expired ? field_gone : NULL, &g);
+    const size_t gone = hash_value_purge(&h, now_ms, budget);
     if (gone == 0) {
         return e;
     }

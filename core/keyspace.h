@@ -59,6 +59,7 @@ struct keyspace_db {
 struct keyspace_stats {
     uint64_t hits, misses, expired, evicted;
     uint64_t expired_fields;
+    uint64_t lazyfreed; /* values, and keys of databases, freed in slices */
 };
 
 struct deferred_free; /* values being freed in slices */
@@ -78,11 +79,6 @@ typedef void keyspace_modified_hook(struct keyspace *ks, int db, const struct ke
 typedef void keyspace_ready_hook(struct keyspace *ks, int db, const struct key *k);
 /* The key has expired and is about to be deleted, by access or by the active cycle: journal. */
 typedef void keyspace_expired_hook(struct keyspace *ks, int db, const struct key *k);
-/* The key is about to be deleted because memory is short: journal. */
-typedef void keyspace_evicted_hook(struct keyspace *ks, int db, const struct key *k);
-/* The same for a field of a hash. */
-typedef void keyspace_field_expired_hook(struct keyspace *ks, int db, const struct key *k,
-                                         struct slice field);
 /* A database (-1: all) is about to be emptied; databases a and b are about to be swapped. */
 typedef void keyspace_flushing_hook(struct keyspace *ks, int db);
 typedef void keyspace_swapping_hook(struct keyspace *ks, int a, int b);
@@ -92,8 +88,6 @@ struct keyspace_hooks {
     keyspace_modified_hook *modified;
     keyspace_ready_hook *ready;
     keyspace_expired_hook *expired;
-    keyspace_evicted_hook *evicted;
-    keyspace_field_expired_hook *field_expired;
     keyspace_flushing_hook *flushing;
     keyspace_swapping_hook *swapping;
     void *ctx;    /* the owner's */

@@ -339,9 +339,6 @@ bool keyspace_evict(struct keyspace *ks, const struct keyspace_background *b, in
     }
     const struct key k = keyspace__key_of(e, slot);
     ks->stats.evicted++;
-    if (ks->hooks.evicted) {
-        ks->hooks.evicted(ks, db, &k);
-    }
     int64_t before = thread_bytes();
     keyspace__take(ks, db, slot, k.hash, e);
     *freed_bytes = before - thread_bytes();

@@ -396,7 +396,9 @@ void keyspace__free_adopt(struct keyspace *ks, struct keyspace *from)
 
 static void free_item(void *item, void *ctx)
 {
-    keyspace__free_entry(ctx, item);
+    struct keyspace *ks = ctx;
+    keyspace__free_entry(ks, item);
+    ks->stats.lazyfreed++;
 }
 
 /* About FREE_UNITS keys; true when the slots are gone. */
@@ -425,6 +427,7 @@ bool keyspace_free_slice(struct keyspace *ks, uint64_t deadline_ns)
         bool done = f->slots ? free_slots(ks, f)
                              : f->ops->free_slice(f->object, FREE_UNITS, &f->progress);
         if (done) {
+            ks->stats.lazyfreed += f->slots == NULL;
             mem_free(f);
         } else {
             f->next = ks->freeing_;

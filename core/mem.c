@@ -13,6 +13,7 @@
 #define raw_aligned(bytes, align) mi_malloc_aligned(bytes, align)
 #define raw_free mi_free
 #define raw_usable mi_usable_size
+#define raw_good_size mi_good_size
 #else
 #include <malloc.h>
 #define raw_malloc malloc
@@ -22,7 +23,10 @@
 #define raw_aligned(bytes, align) aligned_alloc(align, ((bytes) + (align)-1) / (align) * (align))
 #define raw_free free
 #define raw_usable(p) malloc_usable_size((void *)(p))
+#define raw_good_size(bytes) (bytes)
 #endif
+
+enum { ALIGNED_ANYWAY_BYTES = 4096 };
 
 _Thread_local struct mem_counter *mem_thread_counter;
 
@@ -66,6 +70,11 @@ size_t mem_usable(const void *p)
     return p ? raw_usable(p) : 0;
 }
 
+size_t mem_good_size(size_t bytes)
+{
+    return raw_good_size(bytes);
+}
+
 static void *counted(void *p)
 {
     if (p) {
@@ -97,9 +106,19 @@ void *mem_alloc_zero(size_t bytes)
     return p;
 }
 
+/* Large blocks are aligned anyway, nearly always, where mimalloc's aligned allocation asks for align
+ * bytes more: often the next class, a quarter larger. */
 void *mem_alloc_aligned(size_t bytes, size_t align)
 {
-    void *p = counted(raw_aligned(bytes, align));
+    void *p = NULL;
+    if (bytes >= ALIGNED_ANYWAY_BYTES && bytes % align == 0) {
+        p = raw_malloc(bytes);
+        if ((uintptr_t)p % align != 0) {
+            raw_free(p);
+            p = NULL;
+        }
+    }
+    p = counted(p ? p : raw_aligned(bytes, align));
     if (!p) {
         mem__out_of_memory(bytes);
     }
@@ -129,6 +148,32 @@ void mem_free(void *p)
 {
     if (p) {
         mem_count(-(int64_t)raw_usable(p));
+        raw_free(p);
+    }
+}
+
+void *mem_try_alloc_sized(size_t bytes)
+{
+    void *p = raw_malloc(bytes);
+    if (p) {
+        mem_count((int64_t)bytes);
+    }
+    return p;
+}
+
+void *mem_try_realloc_sized(void *p, size_t old_bytes, size_t bytes)
+{
+    void *moved = raw_realloc(p, bytes);
+    if (moved) {
+        mem_count((int64_t)bytes - (int64_t)old_bytes);
+    }
+    return moved;
+}
+
+void mem_free_sized(void *p, size_t bytes)
+{
+    if (p) {
+        mem_count(-(int64_t)bytes);
         raw_free(p);
     }
 }

@@ -19,7 +19,13 @@ void *mem_realloc(void *p, size_t bytes);
 void *mem_try_realloc(void *p, size_t bytes);
 void *mem_alloc_aligned(size_t bytes, size_t align) __attribute__((malloc));
 void mem_free(void *p);
+/* For those who know their blocks' sizes, all of whose calls must be of these: what was asked for is
+ * counted, where the others ask the allocator what it has set aside. */
+void *mem_try_alloc_sized(size_t bytes) __attribute__((malloc));
+void *mem_try_realloc_sized(void *p, size_t old_bytes, size_t bytes);
+void mem_free_sized(void *p, size_t bytes);
 size_t mem_usable(const void *p); /* bytes the allocator set aside for p */
+size_t mem_good_size(size_t bytes); /* bytes it would set aside for so many */
 
 /* A thread's counter: bytes allocated minus bytes freed by it; may be negative. Every thread that
  * allocates registers once; the sum over all is the server's used_memory. */

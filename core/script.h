@@ -196,5 +196,8 @@ size_t script_vm_function_memory_bytes(const struct script_vm *vm);  /* used_mem
 void script_vm_limit_memory(struct script_vm *vm, size_t bytes);
 /* Collects all garbage of both states (MEMORY PURGE, tests). */
 void script_vm_collect(struct script_vm *vm);
+/* Lua collects while scripts run. When none do any more, what the last ones have left would stay, and
+ * count against maxmemory: this collects some of it, unless it is little. True: there is more. */
+bool script_vm_collect_slice(struct script_vm *vm);
 
 #endif

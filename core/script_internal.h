@@ -67,10 +67,12 @@ struct script_state {
     size_t used_bytes;
     bool must_have;        /* I2 */
     bool starved;          /* memory was refused during this run */
+    bool large_block;      /* one was allocated since the last run began (SMALL_BLOCK_BYTES) */
     bool is_functions;
     struct script_run_ctx *run; /* I3 */
     struct loading *loading;
     uint32_t runs;         /* since the collector was last tuned */
+    uint8_t cycles_due;    /* of the collector, until nothing is left of what has run */
     uint16_t random[3];    /* math.random: 48 bits, lowest word first */
 };
 
@@ -109,7 +111,8 @@ bool script__state_open(struct script_state *state);
 void script__state_close(struct script_state *state);
 /* Under the collector's stop, and text only: see script_sandbox.c. lua_load's status. */
 int script__load(lua_State *lua, const char *code, size_t len, const char *name);
-/* STACK_RUNNER with its upvalues (globals, "KEYS", "ARGV"), STACK_HANDLER. */
+/* STACK_RUNNER with its upvalues (globals, "KEYS", "ARGV", the tables of the run before), and
+ * STACK_HANDLER. */
 int script__runner(lua_State *lua);
 int script__handler(lua_State *lua);
 /* Raises text, and has every further line of the run fail. */

@@ -18,11 +18,16 @@
 #include <stdio.h>
 
 enum {
+    SMALL_BLOCK_BYTES = 512,
+    REUSE_COUNT_MAX = 8,          /* strings in a KEYS or ARGV that serves again */
     CHUNKS_MIN = 64,
     TUNE_PERIOD = 64,             /* runs between two looks at the collector */
     SMALL_HEAP_BYTES = 4 << 20,   /* below this garbage is cheaper than collecting it */
     PAUSE_SMALL = 800,            /* percent of what survived, when the next cycle begins */
     PAUSE_LARGE = 200,
+    CYCLES_DUE = 2,               /* the one under way spares what was young when it began */
+    SLICE_STEP_KB = 16,
+    SLICE_STEPS = 4,
 };
 
 /* --- Memory --- */
@@ -32,7 +37,7 @@ static void *allocate(void *owner, void *old, size_t old_bytes, size_t bytes)
     struct script_state *state = owner;
     if (bytes == 0) {
         state->used_bytes -= old_bytes;
-        mem_free(old);
+        mem_free_sized(old, old_bytes);
         return NULL;
     }
     size_t limit = state->vm->limit_bytes;
@@ -41,7 +46,7 @@ static void *allocate(void *owner, void *old, size_t old_bytes, size_t bytes)
         state->starved = true;
         return NULL;
     }
-    void *p = old == NULL ? mem_try_alloc(bytes) : mem_try_realloc(old, bytes);
+    void *p = old == NULL ? mem_try_alloc_sized(bytes) : mem_try_realloc_sized(old, old_bytes, bytes);
     if (p == NULL) {
         if (state->must_have || bytes <= old_bytes) {
             mem__out_of_memory(bytes); /* Lua relies on shrinking */
@@ -50,6 +55,7 @@ static void *allocate(void *owner, void *old, size_t old_bytes, size_t bytes)
         return NULL;
     }
     state->used_bytes += bytes - old_bytes;
+    state->large_block |= bytes > SMALL_BLOCK_BYTES;
     return p;
 }
 
@@ -252,6 +258,48 @@ void script_vm_collect(struct script_vm *vm)
     }
 }
 
+static int collect_some(lua_State *lua)
+{
+    struct script_state *state = lua_touserdata(lua, 1);
+    for (int i = 0; i < SLICE_STEPS && state->cycles_due > 0; i++) {
+        if (lua_gc(lua, LUA_GCSTEP, SLICE_STEP_KB) == 1) {
+            state->cycles_due--;
+        }
+    }
+    return 0;
+}
+
+/* The next script gets its own; until then these may hold megabytes. */
+static void forget_arguments(struct script_state *state)
+{
+    for (int name = STACK_KEYS; name <= STACK_ARGV && !state->is_functions; name++) {
+        lua_pushvalue(state->lua, name);
+        lua_pushnil(state->lua);
+        lua_rawset(state->lua, STACK_GLOBALS);
+    }
+}
+
+bool script_vm_collect_slice(struct script_vm *vm)
+{
+    struct script_state *const states[] = {&vm->eval, &vm->functions};
+    bool more = false;
+    for (int i = 0; i < 2; i++) {
+        struct script_state *state = states[i];
+        if (state->cycles_due == 0 || state->run != NULL || state->used_bytes < SMALL_HEAP_BYTES) {
+            continue;
+        }
+        state->must_have = true;
+        if (state->cycles_due == CYCLES_DUE) {
+            forget_arguments(state);
+        }
+        lua_cpcall(state->lua, collect_some, state);
+        lua_settop(state->lua, STACK_BASE);
+        state->must_have = false;
+        more |= state->cycles_due > 0;
+    }
+    return more;
+}
+
 /* Scripts may have stopped or slowed the collector (collectgarbage). */
 static void tune_collector(struct script_state *state)
 {
@@ -394,13 +442,62 @@ bool script_compile(struct script_vm *vm, struct script *s, struct reply *out)
 
 /* --- Runs --- */
 
-static void push_strings(lua_State *lua, const struct slice *strings, uint32_t n)
+static void set_strings(lua_State *lua, const struct slice *strings, uint32_t n)
 {
-    lua_createtable(lua, (int)n, 0);
     for (uint32_t i = 0; i < n; i++) {
         lua_pushlstring(lua, strings[i].ptr, strings[i].len);
         lua_rawseti(lua, -2, (int)i + 1);
     }
+}
+
+static void push_strings(lua_State *lua, const struct slice *strings, uint32_t n)
+{
+    lua_createtable(lua, (int)n, 0);
+    set_strings(lua, strings, n);
+}
+
+/* Has the table on top n elements, 1 to n, and nothing else? Its memory is at most two small
+ * blocks, or this would take long. */
+static bool is_plain(lua_State *lua, uint32_t n)
+{
+    if (lua_getmetatable(lua, -1)) {
+        lua_pop(lua, 1);
+        return false;
+    }
+    uint32_t seen = 0;
+    for (lua_pushnil(lua); lua_next(lua, -2); lua_pop(lua, 1)) {
+        seen++;
+        if (seen > n || lua_type(lua, -2) != LUA_TNUMBER || lua_tonumber(lua, -2) != seen) {
+            lua_pop(lua, 2);
+            return false;
+        }
+    }
+    return seen == n;
+}
+
+/* KEYS or ARGV, upvalues 2 and 3, in the globals, upvalue 1. The table of the run before (upvalues 4
+ * and 5) serves again if it had as many elements and the script has done nothing to it: making tables
+ * and collecting them would cost more than all else around a short script. Nothing outlives a
+ * script's run in this state, so nobody has kept it. */
+static void set_argument_table(lua_State *lua, int which, bool reuse, const struct slice *strings,
+                               uint32_t n)
+{
+    enum { NAMES = 2, TABLES = 4 };
+    if (reuse) {
+        lua_pushvalue(lua, lua_upvalueindex(TABLES + which));
+        if (lua_istable(lua, -1) && is_plain(lua, n)) {
+            set_strings(lua, strings, n);
+            lua_pop(lua, 1);
+            return;
+        }
+        lua_pop(lua, 1);
+    }
+    push_strings(lua, strings, n);
+    lua_pushvalue(lua, -1);
+    lua_replace(lua, lua_upvalueindex(TABLES + which));
+    lua_pushvalue(lua, lua_upvalueindex(NAMES + which));
+    lua_insert(lua, -2);
+    lua_rawset(lua, lua_upvalueindex(1));
 }
 
 /* STACK_RUNNER, protected: argument 1 is the state. */
@@ -417,13 +514,10 @@ int script__runner(lua_State *lua)
         lua_call(lua, 2, 1);
         return 1;
     }
-    lua_pushvalue(lua, lua_upvalueindex(1)); /* globals */
-    lua_pushvalue(lua, lua_upvalueindex(2)); /* "KEYS" */
-    push_strings(lua, call->keys, call->nkeys);
-    lua_rawset(lua, -3);
-    lua_pushvalue(lua, lua_upvalueindex(3)); /* "ARGV" */
-    push_strings(lua, call->args, call->nargs);
-    lua_rawset(lua, -3);
+    bool small = !state->large_block; /* so the tables cannot have grown */
+    state->large_block = false;
+    set_argument_table(lua, 0, small && call->nkeys <= REUSE_COUNT_MAX, call->keys, call->nkeys);
+    set_argument_table(lua, 1, small && call->nargs <= REUSE_COUNT_MAX, call->args, call->nargs);
     lua_rawgeti(lua, LUA_REGISTRYINDEX, run->ref);
     lua_call(lua, 0, 1);
     return 1;
@@ -486,6 +580,7 @@ struct script_result script__execute(struct script_state *state, struct script_r
     if (state->starved) {
         collect_state(state); /* Lua 5.1 does not by itself when memory runs out */
     }
+    state->cycles_due = CYCLES_DUE;
     if (++state->runs == TUNE_PERIOD) {
         tune_collector(state);
     }

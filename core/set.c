@@ -144,7 +144,7 @@ static inline uint64_t hash_of(struct set_member *m)
 {
     if (!m->hashed) {
         const struct slice s = set_member_bytes(m);
-        m->hash = hash_bytes(s.ptr, s.len);
+        m->hash = hash_member(s.ptr, s.len);
         m->hashed = true;
     }
     return m->hash;

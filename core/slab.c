@@ -46,8 +46,8 @@ enum {
     DROP_LOOK_AT = 64,      /* chunks looked at for one to give back */
     SPARSE_NUM = 7, SPARSE_DEN = 8,
     TRIM_PAGES_MAX = 16,    /* pages given back per slab_collect() */
-    TRIM_KEEP = 4,          /* resident empty pages always kept, and one per TRIM_SHARE in use */
-    TRIM_SHARE = 256,
+    TRIM_KEEP = 4,          /* resident empty pages kept while pages come and go, ... */
+    TRIM_SHARE = 256,       /* and one per so many in use */
 };
 
 static inline unsigned class_of(size_t bytes)
@@ -160,6 +160,7 @@ struct slab {
     struct page *resident, *released; /* empty pages */
     struct chunk *chunks;
     size_t chunk_count, chunks_empty, pages_used, pages_resident;
+    bool page_taken; /* since the last slab_collect() */
     size_t used_bytes; /* as seen by the owner: remote frees count when collected */
     /* any thread: */
     struct block *_Atomic remote __attribute__((aligned(64)));
@@ -306,6 +307,7 @@ static struct page *page_take(struct slab *s, unsigned class)
     chunk->empty_pages--;
     s->pages_resident -= page->resident;
     s->pages_used++;
+    s->page_taken = true;
 
     size_t room = (size_t)((char *)chunk + SLAB_PAGE_BYTES * (size_t)(page - chunk->pages + 1) -
                            page_start(page));
@@ -421,8 +423,10 @@ void slab_free(void *p, size_t bytes)
 
 static void pages_trim(struct slab *s)
 {
+    const size_t keep = s->page_taken ? TRIM_KEEP + s->pages_used / TRIM_SHARE : 0;
+    s->page_taken = false;
     for (int i = 0; i < TRIM_PAGES_MAX; i++) {
-        if (s->pages_resident <= TRIM_KEEP + s->pages_used / TRIM_SHARE) {
+        if (s->pages_resident <= keep) {
             return;
         }
         struct page *page = s->resident;

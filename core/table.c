@@ -11,7 +11,8 @@
  *   merge     tried before shrinking: with its sibling of equal depth, when both together are half
  *             a segment at most (the directory may halve)
  *
- * so a size that has just been chosen is far from the next change in both directions.
+ * so a size that has just been chosen is far from the next change in both directions. Segments beyond
+ * the slab's blocks get as many buckets more as the allocator's block has room for.
  *
  * I1  Chained buckets hold 8 items and a link; the last of a chain holds 2 to 9 (a single bucket 0
  *     to 9).
@@ -225,8 +226,22 @@ static struct segment segment_at(const struct table *t, uint64_t hash)
     return s;
 }
 
+/* So many buckets, or a few more if the block has room for them. */
+static unsigned segment_fill(const struct table *t, unsigned n)
+{
+    unsigned header = t->depth_ ? 1 : 0;
+    size_t bytes = (n + header) * sizeof(struct table__bucket);
+    if (bytes <= SLAB_MAX_BYTES) {
+        return n;
+    }
+    n = (unsigned)(mem_good_size(bytes) / sizeof(struct table__bucket)) - header;
+    return n < TABLE_SEGMENT_BUCKETS ? n : TABLE_SEGMENT_BUCKETS;
+}
+
+/* A segment of at least s->n buckets, all empty. */
 static struct table__bucket *segment_new(struct table *t, struct segment *s)
 {
+    s->n = segment_fill(t, s->n);
     if (t->depth_ == 0) {
         s->buckets = buckets_alloc(s->n);
     } else {

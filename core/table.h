@@ -33,7 +33,7 @@
 
 enum {
     TABLE_BUCKET_ITEMS = 9,
-    TABLE_SEGMENT_BUCKETS = 256, /* of one segment at most: about 2,000 items, 16 KiB */
+    TABLE_SEGMENT_BUCKETS = 255, /* of one segment at most: about 2,000 items, 16 KiB with header */
 };
 
 struct table {

@@ -26,7 +26,7 @@ static struct zset_tree *tree_of(const struct zset *z)
 
 static uint64_t hash_of(struct slice name)
 {
-    return hash_bytes(name.ptr, name.len);
+    return hash_member(name.ptr, name.len);
 }
 
 /* --- pairs in a listpack --- */
@@ -483,7 +483,7 @@ static size_t listpack_value_effort(const void *object)
 
 static size_t listpack_value_bytes(const void *object)
 {
-    return mem_usable(object);
+    return listpack_memory(object);
 }
 
 static void listpack_value_digest(const void *object, uint8_t digest[SHA1_BYTES])

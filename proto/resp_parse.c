@@ -73,6 +73,20 @@ size_t resp_parser_wants(const struct resp_parser *p, size_t len)
     return end > len ? end - len : 0;
 }
 
+size_t resp_parser_read(const struct resp_parser *p, size_t *args_bytes)
+{
+    *args_bytes = 0;
+    for (uint32_t i = 0; i < p->argc && p->args_left_ > 0; i++) {
+        *args_bytes += p->argv[i].len;
+    }
+    return p->line_;
+}
+
+size_t resp_parser_memory(const struct resp_parser *p)
+{
+    return p->argv_cap_ * sizeof *p->argv;
+}
+
 /* Back to "between two commands". */
 static void reset(struct resp_parser *p)
 {

@@ -78,4 +78,10 @@ enum resp_result resp_parse(struct resp_parser *p, const char *buf, size_t len,
  * the caller size its buffer. */
 size_t resp_parser_wants(const struct resp_parser *p, size_t len);
 
+/* Of a partial command: how many bytes at the start of the buffer are arguments and headers that
+ * have been read, and how many of these are arguments; 0 for an inline command. */
+size_t resp_parser_read(const struct resp_parser *p, size_t *args_bytes);
+/* Memory behind the parser itself, bytes. */
+size_t resp_parser_memory(const struct resp_parser *p);
+
 #endif

@@ -2,6 +2,7 @@
 #include "shards/blocked.h"
 #include "shards/exec.h"
 #include "shards/route.h"
+#include "shards/sim_point.h"
 #include <assert.h>
 #include <stddef.h>
 
@@ -279,6 +280,7 @@ static void part_return(struct shard *s, struct wait_part *part)
 static bool wait_end(struct wait *w, enum wait_state how)
 {
     uint32_t waits = WAIT_WAITS;
+    sched_point("wait: ends");
     return atomic_compare_exchange_strong_explicit(&w->state, &waits, how, memory_order_acq_rel,
                                                    memory_order_acquire);
 }
@@ -351,9 +353,11 @@ void blocked_begin(struct wait *w)
         w->deadline_ns = now_ns + (ms < ms_max ? ms : ms_max) * 1000000u;
     }
     uint32_t tries = WAIT_TRIES;
+    sched_point("wait: begins");
     if (!atomic_compare_exchange_strong_explicit(&w->state, &tries, WAIT_WAITS,
                                                  memory_order_acq_rel, memory_order_acquire)) {
         w->asked.blocked = false; /* nobody wants to wait any more */
+        w->abandoned = true;
     }
 }
 
@@ -537,6 +541,9 @@ void blocked_prepare(struct shard *s, struct op *op, const struct wait *again)
     const uint32_t nparts = group != NULL ? group->nparts : 1;
     struct wait *w = run_alloc(&s->run_pool, op->run, sizeof *w + nparts * sizeof w->parts[0]);
     *w = (struct wait){.timekeeper = op->nkeys > 0 ? op->keys[0].shard : op->run->shard};
+    if (op->run->conn->flags & CONN_EOF) {
+        atomic_init(&w->state, WAIT_GONE); /* the end came along with the command: it only tries */
+    }
     if (again != NULL) {
         w->deadline_ns = again->deadline_ns;
         w->place = again->left;
@@ -572,6 +579,7 @@ bool blocked_cancel(struct conn *conn, enum wait_state why)
     if (!wait_end(w, why)) {
         return false;
     }
+    w->abandoned = why == WAIT_GONE;
     cancel_parts(conn->shard, w, NULL);
     return true;
 }

@@ -4,6 +4,7 @@
  */
 #include "shards/broadcast.h"
 #include "shards/latency.h"
+#include "shards/sim_point.h"
 #include <assert.h>
 #include <stddef.h>
 
@@ -26,6 +27,7 @@ struct broadcast {
 void shard_send(struct shard *from, struct shard *to, struct message *message)
 {
     if (mailbox_push_mp(&to->mailbox, message)) {
+        sched_point("wake");
         io_wake_mp(to->io, from != NULL ? from->io : NULL);
         if (from != NULL) {
             counter_add(&from->stats.wakeups_sent, 1);

@@ -95,6 +95,15 @@ static size_t running_bytes(const struct conn *conn)
     return (size_t)bytes;
 }
 
+/* What is there of a command that is half here, as Redis shows it: arguments that are complete, and
+ * what is not parsed yet. */
+static size_t waiting_bytes(const struct conn *conn, size_t *args_bytes)
+{
+    *args_bytes = 0;
+    size_t read = conn->partial != NULL ? resp_parser_read(conn->partial, args_bytes) : 0;
+    return conn_query_bytes(conn) - read;
+}
+
 /* Replies wait in chunks: the first takes the place of the fixed buffer that Redis has (rbs, rbp,
  * obl), the others that of its list (oll). */
 void client__describe(struct text *t, const struct conn *conn)
@@ -104,6 +113,7 @@ void client__describe(struct text *t, const struct conn *conn)
     const char *lib_ver = conn->lib_ver != NULL ? conn->lib_ver : "";
     char flags[16];
     describe_flags(conn, flags);
+    size_t args_bytes, input_bytes = waiting_bytes(conn, &args_bytes), running = running_bytes(conn);
     const char *events = conn->flags & (CONN_PAUSED | CONN_EOF)
                              ? (conn->sending_bytes > 0 ? "w" : "")
                              : (conn->sending_bytes > 0 ? "rw" : "r");
@@ -116,7 +126,7 @@ void client__describe(struct text *t, const struct conn *conn)
     text_printf(
         t,
         "id=%" PRIu64 " addr=%s laddr=%s fd=%d name=%s age=%" PRIu64 " idle=%" PRIu64
-        " flags=%s db=%d sub=%u psub=%u ssub=%u multi=%d watch=%u qbuf=%zu qbuf-free=0 argv-mem=0"
+        " flags=%s db=%d sub=%u psub=%u ssub=%u multi=%d watch=%u qbuf=%zu qbuf-free=0 argv-mem=%zu"
         " multi-mem=%zu rbs=%zu rbp=%zu obl=%zu oll=%u omem=%zu tot-mem=%zu events=%s cmd=%s"
         " user=default redir=%lld resp=%d lib-name=%s lib-ver=%s\n",
         conn->id, conn->addr, conn->laddr, conn->sock.fd, name,
@@ -124,10 +134,10 @@ void client__describe(struct text *t, const struct conn *conn)
         conn->db, conn_subscriptions(conn, SUB_CHANNEL), conn_subscriptions(conn, SUB_PATTERN),
         conn_subscriptions(conn, SUB_SHARD_CHANNEL),
         conn->multi != NULL ? (int)conn->multi->count : -1, watch_count(conn),
-        conn_query_bytes(conn) + running_bytes(conn), multi_memory(conn),
+        input_bytes + running, args_bytes, multi_memory(conn),
         first != NULL ? first->cap : 0,
         first != NULL ? first->len : 0, first != NULL ? first->len : 0, more,
-        reply_memory(&conn->out), conn_memory(conn), events,
+        reply_memory(&conn->out), conn_memory(conn) + running, events,
         conn->last_command != NULL ? conn->last_command->full_name : "NULL",
         conn->tracking != NULL ? (long long)conn->tracking->redirect : -1, conn->resp, lib_name,
         lib_ver);

@@ -12,6 +12,7 @@
 #include "shards/crash.h"
 #include "shards/latency.h"
 #include "shards/listener.h"
+#include "shards/oom.h"
 #include "shards/shard.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -65,6 +66,13 @@ static bool apply_to_process(struct call *c, const struct config *old, const str
         error_of_arg(c, slice_str("dir"), strerror(errno));
         return false;
     }
+    if (oom_score_differs(old, fresh) && oom_score_apply(fresh) != 0) {
+        bool mode = old->oom_score_adj != fresh->oom_score_adj;
+        oom_score_apply(old);
+        error_of_arg(c, slice_str(mode ? "oom-score-adj" : "oom-score-adj-values"),
+                     "Failed to set current oom_score_adj. Check server logs.");
+        return false;
+    }
     return true;
 }
 
@@ -77,6 +85,9 @@ static void process_revert(const struct config *old, const struct config *fresh)
     if (strcmp(fresh->dir, old->dir) != 0 && chdir(old->dir) != 0) {
         log_warning("Could not go back to the directory %s: %s", old->dir, strerror(errno));
     }
+    if (oom_score_differs(old, fresh)) {
+        oom_score_apply(old);
+    }
 }
 
 static void change_part(struct shard *shard, void *ctx)
@@ -85,6 +96,7 @@ static void change_part(struct shard *shard, void *ctx)
     shard->config = change->fresh;
     shard->keyspace->settings = &change->fresh->core;
     evict_configured(shard);
+    clients_configured(shard);
 }
 
 static void retire(const struct server *server, const struct config *old)
@@ -122,7 +134,7 @@ static void change_done(struct call *c, void *ctx)
     free(change);
     retire(server, old);
     atomic_flag_clear(&server->config_changing);
-    reply_ok(c->out);
+    clients_settle(c);
 }
 
 static void discard(struct server *server, struct change *change)

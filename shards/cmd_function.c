@@ -3,6 +3,7 @@
 #include "shards/busy.h"
 #include "shards/cmd_server.h"
 #include "shards/scripting.h"
+#include <limits.h>
 
 static struct scripts *scripts_of(const struct call *c)
 {
@@ -73,7 +74,7 @@ static void cmd_function_load(struct call *c)
     for (uint32_t i = 2; i + 1 < c->argc; i++) {
         if (!slice_is(c->argv[i], "replace")) {
             reply_errorf(c->out, "ERR Unknown option given: %.*s",
-                         (int)(c->argv[i].len < 128 ? c->argv[i].len : 128), c->argv[i].ptr);
+                         (int)(c->argv[i].len < INT_MAX ? c->argv[i].len : INT_MAX), c->argv[i].ptr);
             return;
         }
         replace = true;
@@ -159,7 +160,7 @@ static void cmd_function_list(struct call *c)
             pattern = c->argv[++i];
         } else {
             reply_errorf(c->out, "ERR Unknown argument %.*s",
-                         (int)(c->argv[i].len < 128 ? c->argv[i].len : 128), c->argv[i].ptr);
+                         (int)(c->argv[i].len < INT_MAX ? c->argv[i].len : INT_MAX), c->argv[i].ptr);
             return;
         }
     }

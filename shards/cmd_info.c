@@ -180,7 +180,9 @@ static void memory_allocator(struct report *r, const struct info_memory *m)
     char allocator[INFO_ALLOCATOR_BYTES];
     info_allocator(allocator);
     unsigned pending = 0; /* shards that have something to free: 0 exactly when nothing waits */
+    uint64_t lazyfreed = 0;
     GATHERED_SUM(r, pending, freeing);
+    GATHERED_SUM(r, lazyfreed, keyspace.lazyfreed);
     text_printf(&r->text,
                 "allocator_frag_ratio:%.2f\r\nallocator_frag_bytes:%lld\r\n"
                 "allocator_rss_ratio:1.00\r\nallocator_rss_bytes:0\r\n"
@@ -189,9 +191,11 @@ static void memory_allocator(struct report *r, const struct info_memory *m)
                 "mem_not_counted_for_evict:0\r\nmem_replication_backlog:0\r\n"
                 "mem_total_replication_buffers:0\r\nmem_clients_slaves:0\r\n"
                 "mem_clients_normal:%lld\r\nmem_cluster_links:0\r\nmem_aof_buffer:0\r\n"
-                "mem_allocator:%s\r\nactive_defrag_running:0\r\nlazyfree_pending_objects:%u\r\n",
+                "mem_allocator:%s\r\nactive_defrag_running:0\r\nlazyfree_pending_objects:%u\r\n"
+                "lazyfreed_objects:%llu\r\n",
                 m->fragmentation, (long long)m->fragmentation_bytes, m->fragmentation,
-                (long long)m->fragmentation_bytes, (long long)m->clients, allocator, pending);
+                (long long)m->fragmentation_bytes, (long long)m->clients, allocator, pending,
+                (unsigned long long)lazyfreed);
 }
 
 static void section_memory(struct report *r)
@@ -500,8 +504,9 @@ static void section_shards(struct report *r)
         text_printf(&r->text,
                     "shard%u:slots=%u-%u,keys=%lld,connections=%u,commands=%llu,executed=%llu,"
                     "remote=%llu,waited=%llu,groups=%llu,turns=%llu,sleeps=%llu,wakeups_sent=%llu,"
-                    "used_memory=%lld,cpu_user_usec=%llu,cpu_sys_usec=%llu,longest_turn_usec=%.0f,"
-                    "lazyfree_pending=%d,commands_sliced=%llu,slices=%llu,longest_slice_usec=%.0f\r\n",
+                    "used_memory=%lld,cpu_user_usec=%llu,cpu_sys_usec=%llu,longest_turn_usec=%llu,"
+                    "longest_turn_cpu_usec=%llu,lazyfree_pending=%d,commands_sliced=%llu,"
+                    "slices=%llu,longest_slice_usec=%.0f\r\n",
                     s, shard->slot_begin, (unsigned)shard->slot_end - 1, keys, gathered->conns,
                     (unsigned long long)counter_get(&st->commands),
                     (unsigned long long)counter_get(&st->executed),
@@ -513,7 +518,8 @@ static void section_shards(struct report *r)
                     (unsigned long long)counter_get(&st->wakeups_sent), (long long)used,
                     (unsigned long long)counter_get(&st->cpu_user_us),
                     (unsigned long long)counter_get(&st->cpu_sys_us),
-                    (double)counter_get(&st->blocked_ticks_max) / clock_ticks_per_us,
+                    (unsigned long long)counter_get(&st->longest_turn_ns) / 1000,
+                    (unsigned long long)counter_get(&st->longest_turn_cpu_ns) / 1000,
                     gathered->freeing, (unsigned long long)counter_get(&st->sliced),
                     (unsigned long long)counter_get(&st->slices),
                     (double)counter_get(&st->slice_ticks_max) / clock_ticks_per_us);

@@ -9,6 +9,7 @@
 #include "shards/clock.h"
 #include "shards/cmd_server.h"
 #include "shards/latency.h"
+#include <limits.h>
 #include <stdio.h>
 
 enum {
@@ -236,7 +237,7 @@ static void report_graph(struct call *c, struct merged_events *m)
     const struct latency_event *e = latency_event_find(m->event, m->events, c->argv[2]);
     if (!e) {
         reply_errorf(c->out, "ERR No samples available for event '%.*s'",
-                     (int)(c->argv[2].len < 128 ? c->argv[2].len : 128), c->argv[2].ptr);
+                     (int)(c->argv[2].len < INT_MAX ? c->argv[2].len : INT_MAX), c->argv[2].ptr);
         return;
     }
     struct latency_sample sample[LATENCY_SAMPLES];

@@ -92,7 +92,7 @@ static void cmd_slowlog_get(struct call *c)
 {
     int64_t count = SLOWLOG_GET_DEFAULT;
     if (c->argc > 3) {
-        call_error_subcommand(c);
+        call_error_subcommand_args(c);
         return;
     }
     if (c->argc == 3 && (!num_parse_int(c->argv[2].ptr, c->argv[2].len, &count) || count < -1)) {

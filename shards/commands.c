@@ -404,7 +404,7 @@ const struct command *commands_lookup(const struct slice *argv, uint32_t argc)
 
 const struct command *commands_resolve(const struct slice *argv, uint32_t argc, struct reply *err)
 {
-    const struct command *cmd = commands_find(argv[0]);
+    const struct command *cmd = commands_find(argv[0]), *container = cmd;
     if (__builtin_expect(cmd == NULL, 0)) {
         error_unknown(argv, argc, err);
         return NULL;
@@ -419,6 +419,10 @@ const struct command *commands_resolve(const struct slice *argv, uint32_t argc, 
     }
     /* A pure container has arity -2: the check below also answers "CLIENT" alone. */
     if (__builtin_expect(!command_arity_fits(cmd, argc) || cmd->run == NULL, 0)) {
+        if (cmd != container && (container->flags & CMD_PROTECTED)) {
+            error_unknown_sub(container, argv[1], err); /* of DEBUG, which has no rows in Redis */
+            return NULL;
+        }
         reply_errorf(err, "ERR wrong number of arguments for '%s' command", cmd->full_name);
         return NULL;
     }

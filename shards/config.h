@@ -27,6 +27,8 @@ enum {
     CONFIG_PERCENTILES_MAX = 16,
     CONFIG_GO_ON = -1, /* config_from_command_line(): start the server */
 };
+enum oom_score_mode { OOM_SCORE_NO, OOM_SCORE_RELATIVE, OOM_SCORE_ABSOLUTE };
+enum { OOM_SCORE_CLASSES = 3 };
 enum client_class { CLIENT_NORMAL, CLIENT_REPLICA, CLIENT_PUBSUB, CLIENT_CLASSES };
 
 struct output_limit {
@@ -62,6 +64,8 @@ struct config {
     int maxmemory_eviction_tenacity;
 
     /* server */
+    enum oom_score_mode oom_score_adj;
+    int oom_score_values[OOM_SCORE_CLASSES]; /* the first one is a master's */
     char *dir;                /* absolute; the process works there */
     char *dbfilename;
     char *pidfile;            /* NULL: none */

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OOM_VALUES = 3, OOM_LIMIT = 2000, PORT_MAX = 65535, CLASS_WORDS = 4 };
+enum { OOM_LIMIT = 2000, PORT_MAX = 65535, CLASS_WORDS = 4 };
 
 static char *refuse(char err[CONFIG_ERR_BYTES], const char *why)
 {
@@ -177,10 +177,11 @@ char *config__output_limits(struct config *c, int argc, char **argv, char err[CO
 
 char *config__oom_values(struct config *c, int argc, char **argv, char err[CONFIG_ERR_BYTES])
 {
-    if (argc != OOM_VALUES) {
+    if (argc != OOM_SCORE_CLASSES) {
         return refuse(err, "wrong number of arguments");
     }
     struct config_text t = {0};
+    long long values[OOM_SCORE_CLASSES];
     for (int i = 0; i < argc; i++) {
         long long v;
         if (!parse_long(argv[i], &v) || v < -OOM_LIMIT || v > OOM_LIMIT) {
@@ -189,6 +190,10 @@ char *config__oom_values(struct config *c, int argc, char **argv, char err[CONFI
                                "2000.");
         }
         config__appendf(&t, "%s%lld", i > 0 ? " " : "", v);
+        values[i] = v;
+    }
+    for (int i = 0; i < argc; i++) {
+        c->oom_score_values[i] = (int)values[i];
     }
     return config__take(&t);
 }

@@ -42,7 +42,8 @@ static const struct config_enum shutdown_flags[] = {
     {"default", 0}, {"save", SHUTDOWN_SAVE}, {"nosave", SHUTDOWN_NOSAVE},
     {"now", SHUTDOWN_NOW}, {"force", SHUTDOWN_FORCE}, {NULL}};
 static const struct config_enum oom_modes[] = {
-    {"no", 0}, {"yes", 1}, {"relative", 1}, {"absolute", 2}, {NULL}};
+    {"no", OOM_SCORE_NO}, {"yes", OOM_SCORE_RELATIVE}, {"relative", OOM_SCORE_RELATIVE},
+    {"absolute", OOM_SCORE_ABSOLUTE}, {NULL}};
 static const struct config_enum policies[] = {{"volatile-lru", POLICY_VOLATILE_LRU},
                                               {"volatile-lfu", POLICY_VOLATILE_LFU},
                                               {"volatile-random", POLICY_VOLATILE_RANDOM},
@@ -264,8 +265,8 @@ const struct config_row config__rows[] = {
          .check = check_shutdown),
     INT("hz", NULL, 0, 0, INT_MAX, "10", AT(hz)),
     BOOL("dynamic-hz", NULL, 0, "yes", AT(dynamic_hz)),
-    ENUM("oom-score-adj", 0, oom_modes, "no"),
-    SPECIAL("oom-score-adj-values", NULL, CONFIG_MULTI_ARG, config__oom_values, "0 200 800"),
+    ENUM("oom-score-adj", 0, oom_modes, "no", AT(oom_score_adj)),
+    SPECIAL("oom-score-adj-values", NULL, CONFIG_MULTI_ARG | CONFIG_ACTS, config__oom_values, "0 200 800"),
     BOOL("disable-thp", NULL, CONFIG_IMMUTABLE, "yes"),
     INT("io-threads", NULL, CONFIG_IMMUTABLE, 1, 128, "1"),
     BOOL("io-threads-do-reads", NULL, CONFIG_IMMUTABLE, "no"),

@@ -16,7 +16,9 @@
 #include <unistd.h>
 
 enum {
-    INBUF_MIN_BYTES = 4096,
+    INBUF_MIN_BYTES = 4096,      /* of the block, as the next two */
+    INBUF_ROUND_MAX = 1 << 20,   /* blocks up to here are powers of two */
+    INBUF_FIT_BYTES = 32768,
     INPUT_PAUSE_BYTES = 1 << 20, /* input that waits behind a stalled connection */
     OUTPUT_NO_AUTH_BYTES = REPLY_LARGE_CHUNK + 1024,
 };
@@ -73,6 +75,26 @@ void conn_consume_input(struct conn *conn, size_t bytes)
     }
 }
 
+/* Makes the input, with room for cap bytes in all, the connection's own. False: no memory. */
+static bool own_move(struct conn *conn, size_t cap)
+{
+    struct slice in = conn_input(conn);
+    struct inbuf *buf = mem_try_alloc(sizeof *buf + cap);
+    if (buf == NULL) {
+        return false;
+    }
+    buf->refs = 1;
+    buf->cap = cap;
+    buf->len = in.len;
+    if (in.len > 0) {
+        memcpy(buf->data, in.ptr, in.len);
+    }
+    input_drop(conn);
+    conn->in_own = buf;
+    clients_account(conn);
+    return true;
+}
+
 /* Room for extra bytes behind the input in the connection's own buffer. False: no memory. */
 static bool own_reserve(struct conn *conn, size_t extra)
 {
@@ -87,27 +109,35 @@ static bool own_reserve(struct conn *conn, size_t extra)
         /* Grow with what really arrives, not with what is announced. */
         cap = cap < wants && wants < 2 * cap ? wants : (cap < wants ? 2 * cap : cap);
     }
-    cap = cap < INBUF_MIN_BYTES ? INBUF_MIN_BYTES : cap;
+    cap = cap < INBUF_MIN_BYTES - sizeof *old ? INBUF_MIN_BYTES - sizeof *old : cap;
     if (in.len + extra > cap / 2 && cap > INBUF_MIN_BYTES && in.len + extra == cap) {
         cap += cap / 2;
     }
-    struct inbuf *buf = mem_try_alloc(sizeof *buf + cap);
-    if (buf == NULL) {
-        return false;
+    if (cap <= INBUF_ROUND_MAX) { /* few sizes: the allocator keeps memory for every size apart */
+        size_t round = INBUF_MIN_BYTES;
+        while (round < cap + sizeof *old) {
+            round *= 2;
+        }
+        cap = round - sizeof *old;
     }
-    buf->refs = 1;
-    buf->cap = cap;
-    buf->len = in.len;
-    if (in.len > 0) {
-        memcpy(buf->data, in.ptr, in.len);
+    return own_move(conn, cap);
+}
+
+/* A large argument has begun to arrive before its length was known: gives back what it does not need. */
+static void own_fit(struct conn *conn)
+{
+    if (conn->in_own == NULL || conn->partial == NULL || conn->in_own->cap < INBUF_FIT_BYTES) {
+        return;
     }
-    input_drop(conn);
-    conn->in_own = buf;
-    return true;
+    size_t len = conn_query_bytes(conn), wants = resp_parser_wants(conn->partial, len);
+    if (wants > 0 && len + wants < conn->in_own->cap) {
+        own_move(conn, len + wants); /* without memory for it, all stays as it is */
+    }
 }
 
 void conn_keep_input(struct conn *conn)
 {
+    own_fit(conn);
     if (conn->in_buf != NULL && !own_reserve(conn, 0)) {
         conn_close(conn, false);
     }
@@ -150,10 +180,11 @@ void conn_received(struct io_sock *sock, struct io_buf *buf, int len)
     struct shard *s = conn->shard;
     if (len <= 0) {
         conn->flags |= CONN_EOF;
-        if (len < 0 || blocked_cancel(conn, WAIT_GONE)) {
-            conn_close(conn, false); /* who waits for data does not wait for nobody */
+        if (len < 0) {
+            conn_close(conn, false);
         } else {
-            conn_drain(conn); /* closes when nothing is left to answer */
+            blocked_cancel(conn, WAIT_GONE); /* who waits for data does not wait for nobody */
+            conn_drain(conn);                /* closes when nothing is left to answer */
         }
         return;
     }
@@ -246,6 +277,7 @@ static void flush_one(struct conn *conn)
     if (conn->out.total_bytes > REPLY_LARGE_CHUNK) {
         check_output_limit(conn); /* also while the client does not take what is under way */
     }
+    clients_account(conn);
     if ((conn->flags & CONN_CLOSING) || io_sock_sending(&conn->sock)) {
         return;
     }
@@ -300,6 +332,7 @@ void conn_sent(struct io_sock *sock, ssize_t result)
     conn->out_bytes += (uint64_t)result;
     counter_add(&conn->shard->stats.out_bytes, (uint64_t)result);
     reply_consume(&conn->out, (size_t)result);
+    clients_account(conn);
     if (conn->out.total_bytes > 0 || (conn->flags & CONN_CLOSE_AFTER_REPLY)) {
         conn_output_ready(conn);
     } else if (conn->flags & CONN_EOF) {
@@ -335,6 +368,8 @@ void conn_drain(struct conn *conn)
     bool idle = conn->in_flight == 0;
     if (conn->out.total_bytes > 0 || (idle && (conn->flags & CONN_CLOSE_AFTER_REPLY))) {
         conn_output_ready(conn);
+    } else if (!(conn->flags & CONN_FLUSH)) {
+        clients_account(conn);
     }
     if (!(conn->flags & (CONN_STALLED | CONN_PAUSE_WAIT)) && conn->in_flight < ROUTE_IN_FLIGHT_MAX) {
         if (conn->flags & CONN_PAUSED) {
@@ -408,7 +443,9 @@ void conn_accept(struct shard *s, int fd, bool unix_socket)
         net_set_keepalive(fd, s->config->tcp_keepalive_s);
     }
     reply_init(&conn->out, 2);
+    conn->memory.bucket = CLIENTS_NO_BUCKET;
     list_append(s, conn);
+    clients_account(conn);
     s->conns_alive++;
     counter_add(&s->stats.connections, 1);
     io_sock_open(s->io, &conn->sock, fd);
@@ -482,6 +519,7 @@ void conn_close(struct conn *conn, bool after_reply)
         tracking_target_gone(s, conn->id);
     }
     watch_end(conn);
+    clients_forget(conn);
     atomic_fetch_sub_explicit(&s->server->clients, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&s->server->shard_clients[s->id], 1, memory_order_relaxed);
     list_remove(s, conn);
@@ -524,16 +562,16 @@ bool conn_authenticated(const struct conn *conn)
 
 enum client_class conn_class(const struct conn *conn)
 {
-    if (conn->flags & CONN_MONITOR) {
-        return CLIENT_REPLICA;
-    }
     return conn_subscribed(conn) ? CLIENT_PUBSUB : CLIENT_NORMAL;
 }
 
 size_t conn_memory(const struct conn *conn)
 {
     size_t bytes = sizeof *conn + reply_memory(&conn->out) + subscribe_memory(conn) +
-                   multi_memory(conn);
+                   multi_memory(conn) + tracking_memory(conn);
+    if (conn->partial != NULL) {
+        bytes += sizeof *conn->partial + resp_parser_memory(conn->partial);
+    }
     if (conn->in_own != NULL) {
         bytes += sizeof *conn->in_own + conn->in_own->cap;
     }

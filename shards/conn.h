@@ -14,6 +14,7 @@
 #include "io/net.h"
 #include "proto/reply.h"
 #include "proto/resp_parse.h"
+#include "shards/clients.h"
 #include "shards/config.h"
 #include "shards/lookup.h"
 #include <stdint.h>
@@ -99,6 +100,8 @@ struct conn {
     size_t sending_bytes;
     uint64_t soft_limit_since_ns;
     uint64_t held_since_ns; /* output waits for the rest of its pipeline; 0: it does not */
+
+    struct client_memory memory; /* clients.h */
 };
 
 /* The open connection with that id, if it is at home on this shard: other shards know connections by

@@ -5,6 +5,7 @@
 #include "shards/latency.h"
 #include "shards/monitor.h"
 #include "shards/push.h"
+#include "shards/sim_point.h"
 #include "shards/tracking.h"
 #include "shards/watch.h"
 #include <assert.h>
@@ -84,11 +85,14 @@ static bool conflicts(const struct exec *x, const struct op *op)
 /* A transaction in a free run begins only when all of it can run (multi.h I2). */
 static bool transaction_conflicts(const struct exec *x, const struct op *op)
 {
+    if (x->holds == 0 && sched_has(SCHED_FREE_BYPASSES)) {
+        return false;
+    }
     for (; op != NULL; op = op->run_next) {
         if (conflicts(x, op)) {
             return true;
         }
-        if (!(op->flags & OP_MORE)) {
+        if (!(op->flags & OP_MORE) || sched_has(SCHED_FREE_TRANSACTION)) {
             break;
         }
     }
@@ -212,6 +216,13 @@ static struct call make_call(struct shard *s, struct op *op, struct reply *out)
     };
 }
 
+/* Position of the member that the command names; not above 0: none. */
+static int64_t member_at(const struct op *op)
+{
+    int64_t at = op->command->member;
+    return at < 0 ? (int64_t)op->argc + at : at;
+}
+
 static void run_call(struct shard *s, struct op *op, struct call *c)
 {
     struct reply *out = c->out;
@@ -222,9 +233,14 @@ static void run_call(struct shard *s, struct op *op, struct call *c)
     out->resp = op->resp;
     out->muted = op->flags & OP_MUTED;
     atomic_store_explicit(&s->running, op->command, memory_order_relaxed);
+    if (op->member_hash != 0) {
+        const struct slice *member = &op->argv[member_at(op)];
+        hash_known = (struct hash_known){member->ptr, member->len, op->member_hash};
+    }
     uint64_t start = clock_ticks();
     op->command->run(c);
     op->ticks += clock_ticks() - start;
+    hash_known.data = NULL;
     if (s->interests > 0 || (op->flags & OP_TRACK)) {
         track(s, op);
     }
@@ -335,10 +351,12 @@ static void lend_hold(struct shard *s, struct op *op)
     }
     pushes_flush(s); /* notify.h I1 */
     struct shard *runner = s->server->shards[lend->runner];
+    sched_point("lend: holds");
     if (atomic_fetch_sub_explicit(&lend->missing, 1, memory_order_acq_rel) == 1) {
         if (runner == s) {
             lend->may_go = true;
         } else {
+            sched_point("lend: ready");
             shard_send(s, runner, &lend->ready);
         }
     }
@@ -370,6 +388,7 @@ static void keys_own(struct op *op)
 static void lend_end(struct shard *s, struct op *op)
 {
     struct lend *lend = op->group->lend;
+    sched_point("lend: ran");
     keys_own(op);
     pushes_flush(s); /* notify.h I1 */
     if (op->wait != NULL) {
@@ -475,6 +494,7 @@ static void view_settle(struct shard *s, struct lend_part *part)
 static void lend_released(struct shard *s, struct lend_part *part)
 {
     struct op *op = part->op;
+    sched_point("lend: released");
     if (op->group->lend->whole) {
         s->keyspace->hooks = part->hooks;
     } else {
@@ -504,6 +524,7 @@ static bool run_lend_op(struct shard *s, struct run *run, struct op *op)
         return false; /* READY or RELEASE will come */
     }
     lend_begin(s, op);
+    sched_point("lend: runs");
     if (!slice_wanted(op)) {
         exec_op(s, op, &run->reply, lend->views);
     } else if (!op_begin_sliced(s, run, op, lend->views)) {
@@ -519,16 +540,15 @@ static bool run_lend_op(struct shard *s, struct run *run, struct op *op)
 /* --- the pass ------------------------------------------------------------------------------- */
 
 /* Members of large collections that the commands name: their buckets, then themselves. */
-static void prefetch_members(const struct keyspace *ks, const struct op *const *ahead, uint32_t n)
+static void prefetch_members(const struct keyspace *ks, struct op *const *ahead, uint32_t n)
 {
     const struct table *table[PREFETCH_OPS], *last_table = NULL;
     uint64_t hash[PREFETCH_OPS];
     const struct op *last = NULL;
     uint32_t m = 0;
     for (uint32_t i = 0; i < n; i++) {
-        const struct op *op = ahead[i];
-        int64_t at = op->command->member;
-        at = at < 0 ? (int64_t)op->argc + at : at;
+        struct op *op = ahead[i];
+        int64_t at = member_at(op);
         if (at <= 0 || at >= op->argc || op->nkeys == 0) {
             continue;
         }
@@ -538,7 +558,7 @@ static void prefetch_members(const struct keyspace *ks, const struct op *const *
         }
         if (last_table != NULL) {
             table[m] = last_table;
-            hash[m] = hash_bytes(op->argv[at].ptr, op->argv[at].len);
+            op->member_hash = hash[m] = hash_bytes(op->argv[at].ptr, op->argv[at].len);
             table_prefetch_bucket(last_table, hash[m]);
             m++;
         }
@@ -552,7 +572,7 @@ static void prefetch_members(const struct keyspace *ks, const struct op *const *
  * entries, then members, each while the others are under way. */
 static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
 {
-    const struct op *ahead[PREFETCH_OPS];
+    struct op *ahead[PREFETCH_OPS];
     uint32_t n = 0;
     while (run != NULL && n < PREFETCH_OPS) {
         for (; op != NULL && n < PREFETCH_OPS; op = op->run_next) {
@@ -614,6 +634,7 @@ static enum run_state run_op(struct shard *s, struct run *run, struct op *op)
     if ((run->flags & RUN_DIRECT) && s->pushes->count > 0) {
         pushes_flush(s); /* push.h I2: its reply goes out at once */
     }
+    sched_point("run");
     if (__builtin_expect(op->command->flags & CMD_SLICED, 0) && slice_wanted(op) &&
         !slice_is_small(s, op)) {
         return op_begin_sliced(s, run, op, NULL) ? RUN_FINISHED : RUN_LEFT;
@@ -810,6 +831,7 @@ static void asked_append(struct shard *s, struct message *m)
 static void run_asked(struct shard *s)
 {
     struct exec *x = s->exec;
+    sched_point("asked");
     while (x->asked != NULL && !x->held_all) {
         struct message *m = x->asked;
         x->asked = message_next(m);
@@ -1014,6 +1036,9 @@ bool exec_turn(struct shard *s)
     }
     take_late(s);
     take(s); /* after the phases were read */
+    if (s->server->shard_count > 1 && sched_has(SCHED_HORIZON_LATE)) {
+        x->horizon = order_horizon(&s->server->order, x->horizon, &x->now);
+    }
     run_asked(s);
     if (s->monitor_lines != NULL) {
         monitor_show(s, x->horizon);
@@ -1034,7 +1059,9 @@ bool exec_turn(struct shard *s)
     } else {
         x->waits_for_horizon = false;
     }
-    run_asked(s); /* a script that had everything may have just ended here */
+    if (!sched_has(SCHED_ASKS_FORGOTTEN)) {
+        run_asked(s); /* a script that had everything may have just ended here */
+    }
     evict_publish(s);
     pushes_flush(s); /* push.h I2: before what was executed after them goes back */
     if (x->returning) {

@@ -17,6 +17,7 @@
 #ifndef ASHLAR_SHARDS_MAILBOX_H
 #define ASHLAR_SHARDS_MAILBOX_H
 
+#include "shards/sim_point.h"
 #include <ck_stack.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -52,16 +53,23 @@ static inline void mailbox_init(struct mailbox *m)
 /* Any thread. True when the caller must wake the owner. */
 static inline bool mailbox_push_mp(struct mailbox *m, struct message *msg)
 {
+    sched_point("push");
     ck_stack_push_upmc(&m->stack, &msg->link);
     atomic_thread_fence(memory_order_seq_cst); /* I2 */
-    return atomic_load_explicit(&m->sleeping, memory_order_relaxed) &&
-           atomic_exchange(&m->sleeping, false);
+    sched_point("pushed");
+    if (!atomic_load_explicit(&m->sleeping, memory_order_relaxed)) {
+        return false;
+    }
+    sched_point("push: sleeps");
+    return atomic_exchange(&m->sleeping, false);
 }
 
 /* Owner. Everything pushed so far, oldest first, linked by message_next(); NULL when empty. */
 static inline struct message *mailbox_take_sc(struct mailbox *m)
 {
+    sched_point("take");
     ck_stack_entry_t *entry = ck_stack_batch_pop_upmc(&m->stack), *oldest = NULL;
+    sched_point("taken");
     while (entry != NULL) {
         ck_stack_entry_t *next = entry->next;
         entry->next = oldest;
@@ -84,9 +92,12 @@ static inline bool mailbox_empty(const struct mailbox *m)
 /* Owner: declares that it is going to sleep. False (and awake) when there is something to take. */
 static inline bool mailbox_sleep_sc(struct mailbox *m)
 {
+    sched_point("sleep");
     atomic_store(&m->sleeping, true);
     atomic_thread_fence(memory_order_seq_cst); /* I2 */
-    if (mailbox_empty(m)) {
+    sched_point("sleep declared");
+    if (mailbox_empty(m) || sched_has(SCHED_SLEEPS_BLINDLY)) {
+        sched_point("sleeps");
         return true;
     }
     atomic_store(&m->sleeping, false);
@@ -95,6 +106,7 @@ static inline bool mailbox_sleep_sc(struct mailbox *m)
 
 static inline void mailbox_awake_sc(struct mailbox *m)
 {
+    sched_point("awake");
     atomic_store(&m->sleeping, false);
 }
 

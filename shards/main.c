@@ -6,6 +6,7 @@
 #include "shards/commands.h"
 #include "shards/crash.h"
 #include "shards/listener.h"
+#include "shards/oom.h"
 #include "shards/shard.h"
 #include "shards/version.h"
 #include <errno.h>
@@ -137,6 +138,7 @@ int main(int argc, char **argv)
     }
     log_notice("oO0OoO0OoO0Oo Ashlar is starting oO0OoO0OoO0Oo. PID: %d", (int)getpid());
     config_warnings(config);
+    oom_score_apply(config); /* what goes wrong is logged */
     if (config_fit_open_files(config) != 0) {
         return 1;
     }

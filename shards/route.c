@@ -11,6 +11,7 @@
 #include "shards/log.h"
 #include "shards/monitor.h"
 #include "shards/multi.h"
+#include "shards/sim_point.h"
 #include "shards/scripting.h"
 #include "shards/slowlog.h"
 #include "shards/subscribe.h"
@@ -24,6 +25,7 @@
 enum {
     INLINE_TEXT_BYTES = 16384, /* arguments of inline commands kept in one piece */
     HOME_REPLY_BYTES = 1024,   /* answers of home's own that share an op: in_flight bounds their sum */
+    KEYS_KEEP_MAX = 4096,      /* of the scratch for keys, between phases */
 };
 
 struct route *route_new(unsigned shards)
@@ -278,6 +280,18 @@ static void keys_reserve(struct route *r, uint32_t count)
         r->keys_cap = count < 64 ? 64 : count;
         r->keys = mem_realloc(r->keys, r->keys_cap * sizeof *r->keys);
         r->positions = mem_realloc(r->positions, r->keys_cap * sizeof *r->positions);
+    }
+}
+
+/* What a command with very many keys has left behind. */
+static void keys_trim(struct route *r)
+{
+    if (r->keys_cap > KEYS_KEEP_MAX) {
+        mem_free(r->keys);
+        mem_free(r->positions);
+        r->keys = NULL;
+        r->positions = NULL;
+        r->keys_cap = 0;
     }
 }
 
@@ -801,6 +815,14 @@ static uint32_t take_input(struct shard *s, struct conn *conn, bool *more)
     return commands;
 }
 
+/* The end of the input has come before what waits was sent: that takes what is there, or nothing. */
+static void blocked_follow_end(struct conn *conn)
+{
+    if (conn->flags & CONN_EOF) {
+        blocked_cancel(conn, WAIT_GONE);
+    }
+}
+
 /* One connection's part of the phase. */
 static uint32_t conn_session(struct shard *s, struct conn *conn)
 {
@@ -824,6 +846,7 @@ static uint32_t conn_session(struct shard *s, struct conn *conn)
         conn_drain(conn); /* it may have been the rest of a transaction that it waited for */
         return commands;
     }
+    blocked_follow_end(conn);
     if (more) {
         conn_make_ready(conn);
     } else {
@@ -935,6 +958,7 @@ static void route_anew(struct shard *s, struct conn *conn)
         mem_free(argv);
         conn->last_op->flags &= ~(uint32_t)OP_MUTED;
         conn->last_op->flags |= old->flags & OP_MUTED;
+        blocked_follow_end(conn);
     }
     old->flags |= OP_ANEW;
     conn_drain(conn);
@@ -986,10 +1010,14 @@ void route_phase(struct shard *s)
         }
         s->ready = list;
     }
+    if (ordered && sched_has(SCHED_CLOSES_EARLY)) {
+        order_phase_close(&s->server->order, s->id);
+    }
     push_outbox(s);
     if (ordered) {
         order_phase_close(&s->server->order, s->id);
     }
+    keys_trim(r);
 }
 
 /* --- afterwards ------------------------------------------------------------------------------ */
@@ -1077,6 +1105,9 @@ static bool wait_is_over(struct conn *conn, struct op *op)
         return false;
     }
     if (!(op->flags & OP_ANEW)) {
+        if (op->wait->wait->abandoned) {
+            conn_consume_input(conn, conn_query_bytes(conn)); /* what is behind it is not its turn */
+        }
         conn->flags &= ~(uint32_t)CONN_STALLED;
         conn_make_ready(conn);
     }

@@ -86,6 +86,7 @@ struct op {
     uint32_t outcome;      /* OP_FAILED, OP_HELD, OP_SKIPPED, OP_WAITS, OP_RESTS */
     size_t reply_bytes;
     uint64_t ticks;        /* CPU ticks it took */
+    uint64_t member_hash;  /* of the member that it names, if that was prefetched; else 0 */
     uint64_t number;       /* home: of its connection's commands, this is the number-th answered */
     uint64_t weight;       /* APART_ANY */
     uint32_t *marks;       /* APART_EACH_KEY, APART_CONCAT: bytes of each element */

@@ -64,15 +64,30 @@ static struct runnable *find_sha(struct script_table *t, const char *sha)
     return r;
 }
 
+static bool has_body(const struct runnable *r, struct slice body)
+{
+    return r->script->body_len == body.len && memcmp(r->script->body, body.ptr, body.len) == 0;
+}
+
 static struct runnable *find_body(struct script_table *t, struct slice body, uint64_t hash)
 {
     struct runnable *r =
         atomic_load_explicit(&t->by_body[hash % SCRIPT_BUCKETS], memory_order_acquire);
-    while (r != NULL && (r->body_hash != hash || r->script->body_len != body.len ||
-                         memcmp(r->script->body, body.ptr, body.len) != 0)) {
+    while (r != NULL && (r->body_hash != hash || !has_body(r, body))) {
         r = r->next_by_body;
     }
     return r;
+}
+
+/* Comparing with a guess is quicker than hashing a long text. */
+static _Atomic(struct runnable *) *recent_of(struct script_table *t, struct slice body)
+{
+    uint64_t guess = body.len, middle;
+    if (body.len >= sizeof middle) {
+        memcpy(&middle, body.ptr + (body.len - sizeof middle) / 2, sizeof middle);
+        guess ^= middle;
+    }
+    return &t->recent[(guess * 0x9e3779b97f4a7c15u) >> 32 & (SCRIPT_RECENT - 1)];
 }
 
 struct runnable *scripts_by_sha(struct scripts *s, struct slice given)
@@ -133,10 +148,18 @@ static struct runnable *runnable_of_script(struct script *script, uint64_t body_
 
 struct runnable *scripts_by_body(struct scripts *s, struct slice body, struct reply *out)
 {
-    uint64_t hash = hash_bytes(body.ptr, body.len);
     struct script_table *t = atomic_load_explicit(&s->table, memory_order_acquire);
-    struct runnable *r = find_body(t, body, hash);
-    if (r == NULL) {
+    _Atomic(struct runnable *) *recent = recent_of(t, body);
+    struct runnable *r = atomic_load_explicit(recent, memory_order_acquire);
+    if (r != NULL && has_body(r, body)) {
+        runnable_ref(r);
+        return r;
+    }
+    uint64_t hash = hash_bytes(body.ptr, body.len);
+    r = find_body(t, body, hash);
+    if (r != NULL) {
+        atomic_store_explicit(recent, r, memory_order_release);
+    } else {
         struct script *script = script_create(body, NULL, out);
         if (script == NULL) {
             return NULL;

@@ -31,7 +31,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SCRIPT_BUCKETS = 4096 };
+enum { SCRIPT_BUCKETS = 4096, SCRIPT_RECENT = 64 };
 
 enum runnable_reach {
     RUNNABLE_UNKNOWN,  /* has not run yet: runs with everything in reach */
@@ -67,6 +67,7 @@ struct function_catalog {
 
 struct script_table {
     _Atomic(struct runnable *) by_sha[SCRIPT_BUCKETS], by_body[SCRIPT_BUCKETS];
+    _Atomic(struct runnable *) recent[SCRIPT_RECENT]; /* found lately, by a few bytes of the body */
     _Atomic uint64_t count, bytes;
 };
 

@@ -9,6 +9,7 @@
 #include "core/command.h"
 #include "core/mem.h"
 #include "shards/busy.h"
+#include "shards/clients.h"
 #include "shards/config.h"
 #include "shards/evict.h"
 #include "shards/order.h"
@@ -72,6 +73,7 @@ struct server {
     _Atomic int32_t event_filter[EVENT_FILTER_SIZE];
 
     struct evict_server evict; /* evict.h */
+    struct clients_server client_limit; /* clients.h */
     _Atomic bool cron_paused;  /* DEBUG PAUSE-CRON */
     _Atomic bool scripts_may_all; /* DEBUG SET-DISABLE-DENY-SCRIPTS */
     _Atomic uint32_t slice_units, slice_turn_us; /* slices.h; DEBUG SLICES */

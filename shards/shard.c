@@ -19,6 +19,7 @@
 #include "shards/notify.h"
 #include "shards/pubsub.h"
 #include "shards/route.h"
+#include "shards/sim_point.h"
 #include "shards/scripting.h"
 #include "shards/slowlog.h"
 #include "shards/touch.h"
@@ -37,6 +38,9 @@ enum {
     BACKGROUND_SLICE_NS = 250000, /* freeing and expiring in one turn, at most */
     WIND_DOWN_NS = 2000000000,    /* at the end: for what is in flight to come back */
     LINGER_ROUNDS = 4,            /* looks at the mailbox before sleeping, after work */
+    TURN_LONG_NS = 1000000,       /* turns above it are worth a reading of the CPU clock */
+    TURN_CPU_AGE_NS = 100000,     /* the reading before is no older than this, in time of turns */
+    TURN_SLEEP_CPU_NS = 10000,    /* what going to sleep and waking up may have cost */
     SHARD_BUFFERS = 512,          /* receive buffers (8 MiB of address space, touched as needed) */
     SHARD_ENTRIES = 2048,
 };
@@ -117,9 +121,10 @@ static void cron(struct timer *t, uint64_t now_ns)
     s->cron_runs++;
     publish_counters(s);
     end_pause(s);
-    s->compacting = true;
+    s->compacting = s->collecting = true;
     if (s->cron_runs % 10 == 0) {
         conn_cron(s);
+        clients_cron(s);
         read_cpu_time(s);
     }
     if (s->id == 0) {
@@ -169,6 +174,17 @@ static bool compact(struct shard *s, bool idle)
     return idle && s->compacting;
 }
 
+/* What scripts have left behind, begun by the cron; at once only while there is nothing else to do. */
+static bool collect(struct shard *s, bool idle)
+{
+    if (!s->collecting) {
+        return false;
+    }
+    bool more = s->scripting->vm != NULL && script_vm_collect_slice(s->scripting->vm);
+    s->collecting = idle && more;
+    return s->collecting;
+}
+
 /* True when there is more to do at once. */
 static bool background(struct shard *s, bool idle)
 {
@@ -182,6 +198,7 @@ static bool background(struct shard *s, bool idle)
     more |= evict_slice(s);
     more |= expire(s);
     more |= compact(s, idle);
+    more |= collect(s, idle);
     return more;
 }
 
@@ -192,6 +209,47 @@ static void read_clocks(struct shard *s)
     s->now_ns = clock_mono_ns();
     s->now_ms = clock_unix_ms();
     s->lru_clock = (uint32_t)(s->now_ms / 1000) & 0xffffff;
+}
+
+/* --- how long turns take ----------------------------------------------------------------------
+ * From one read_clocks() to the next, without the sleep between them: so long does everybody else
+ * on the shard wait. The clock alone cannot tell a long turn from one whose core was taken away, so
+ * that turns above TURN_LONG_NS are also measured in CPU time. Reading that is a system call: it is
+ * done at the end of such a turn, and else only when the reading before has become too old. A turn
+ * that begins has so at most TURN_CPU_AGE_NS of others' time in its figure. */
+
+static uint64_t thread_cpu_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void raise_to(counter *longest, uint64_t ns)
+{
+    if (ns > counter_get(longest)) {
+        counter_set(longest, ns);
+    }
+}
+
+/* At the end of a turn, which is the beginning of the next. */
+static void measure_turn(struct shard *s)
+{
+    bool slept = s->slept_from_ns != 0;
+    uint64_t awake_ns = (slept ? s->slept_from_ns : s->now_ns) - s->turn_began_ns;
+    s->turn_began_ns = s->now_ns;
+    s->slept_from_ns = 0;
+    s->turn_cpu_age_ns += awake_ns + (slept ? TURN_SLEEP_CPU_NS : 0);
+    raise_to(&s->stats.longest_turn_ns, awake_ns);
+    if (awake_ns < TURN_LONG_NS && s->turn_cpu_age_ns < TURN_CPU_AGE_NS) {
+        return;
+    }
+    uint64_t cpu_ns = thread_cpu_ns();
+    if (awake_ns >= TURN_LONG_NS) {
+        raise_to(&s->stats.longest_turn_cpu_ns, cpu_ns - s->turn_cpu_ns);
+    }
+    s->turn_cpu_ns = cpu_ns;
+    s->turn_cpu_age_ns = 0;
 }
 
 static void take_done(struct shard *s)
@@ -211,7 +269,7 @@ static bool linger(struct shard *s)
 {
     while (s->linger > 0) {
         s->linger--;
-        sched_yield();
+        sched_rest();
         if (!mailbox_empty(&s->mailbox)) {
             return true;
         }
@@ -225,7 +283,7 @@ static void wait_turn(struct shard *s, bool busy)
     if (busy) {
         io_turn(s->io, 0);
         if (exec_must_not_sleep(s)) {
-            sched_yield(); /* the owner of the open phase may need this core */
+            sched_rest(); /* the owner of the open phase may need this core */
         }
         return;
     }
@@ -241,6 +299,7 @@ static void wait_turn(struct shard *s, bool busy)
     }
     if (mailbox_sleep_sc(&s->mailbox)) {
         counter_add(&s->stats.sleeps, 1);
+        s->slept_from_ns = now;
         io_turn(s->io, wait);
         mailbox_awake_sc(&s->mailbox);
     } else {
@@ -264,9 +323,11 @@ static bool turn(struct shard *s, bool more)
                 s->retries != NULL || s->again != NULL || exec_must_not_sleep(s);
     wait_turn(s, busy);
     read_clocks(s);
+    measure_turn(s);
     follow_pause(s);
     evict_look(s);
     counter_add(&s->stats.turns, 1);
+    clients_turn(s); /* before what has arrived runs, which may have been too much */
     route_phase(s);
     bool worked = exec_turn(s);
     if (worked && s->server->shard_count > 1) {
@@ -282,6 +343,7 @@ static bool turn(struct shard *s, bool more)
     if (pushes_flush(s)) { /* keys have expired */
         conn_flush_all(s);
     }
+    clients_turn(s);
     return more;
 }
 
@@ -299,6 +361,7 @@ void shard_serve(struct shard *s)
     take_done(s);
     route_barriers(s);
     conn_flush_all(s);
+    clients_turn(s);
     s->serving = false;
 }
 
@@ -318,7 +381,7 @@ static void wind_down(struct shard *s)
             atomic_fetch_add(&server->wound_down, 1);
         }
         turn(s, true);
-        sched_yield();
+        sched_rest();
         while (s->conns != NULL) { /* one that was on its way here */
             conn_close(s->conns, false);
         }
@@ -421,7 +484,10 @@ static bool start(struct shard *s)
     s->slowlog = slowlog_new();
     s->latency = latency_new();
     s->scripting = scripting_new();
+    clients_configured(s);
     read_clocks(s);
+    s->turn_began_ns = s->now_ns;
+    s->turn_cpu_ns = thread_cpu_ns();
     s->cron.fire = cron;
     timers_set(&s->timers, &s->cron, s->now_ns + CRON_NS);
     return true;

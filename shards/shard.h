@@ -88,7 +88,13 @@ struct shard {
     uint64_t expire_pause_until_ns; /* active expiry may take a quarter of the time */
     uint64_t compact_pause_until_ns; /* and so may compaction */
     bool compacting;
+    bool collecting; /* what scripts have left behind */
     struct evict evict;            /* evict.h: maxmemory; says itself who writes what */
+    struct clients clients;        /* clients.h: maxmemory-clients; likewise */
+    uint64_t turn_began_ns;        /* shard.c, "how long turns take" */
+    uint64_t slept_from_ns;        /* since when the turn that ends has slept; 0: it has not */
+    uint64_t turn_cpu_ns;          /* the thread's CPU clock when it was last read */
+    uint64_t turn_cpu_age_ns;      /* time of the turns that have ended since */
     uint64_t now_ns;               /* monotonic, read once a turn */
     int64_t now_ms;                /* unix, read once a turn */
     uint32_t lru_clock;
@@ -99,6 +105,22 @@ struct shard {
     struct shard_stats stats;
     _Atomic uint32_t monitor_count;  /* of monitors */
 };
+
+/* The connection's buffers may have changed. */
+static inline void clients_account(struct conn *conn)
+{
+    if (__builtin_expect(conn->shard->clients.on, 0)) {
+        clients__account(conn);
+    }
+}
+
+/* The end of a turn: connections go when all of them take too much. */
+static inline void clients_turn(struct shard *s)
+{
+    if (__builtin_expect(s->clients.grown, 0)) {
+        clients__turn(s);
+    }
+}
 
 /* The shard that this thread is; NULL on other threads. For hooks, which are told whose keys are
  * concerned, and not who works on them (core/keyspace.h, views). */

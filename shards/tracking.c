@@ -663,8 +663,10 @@ void tracking_start(struct conn *conn, const struct tracking *t)
         atomic_fetch_add_explicit(&conn->shard->server->tracking_clients, 1, memory_order_relaxed);
     }
     struct tracking_prefix *more = t->prefixes, *before = conn->tracking->prefixes;
+    size_t bytes = conn->tracking->bytes;
     *conn->tracking = *t;
     conn->tracking->prefixes = before;
+    conn->tracking->bytes = bytes;
     while (more != NULL) { /* they add up */
         struct tracking_prefix *next = more->next;
         if (prefixes_have(conn->tracking->prefixes, more)) {
@@ -672,6 +674,7 @@ void tracking_start(struct conn *conn, const struct tracking *t)
         } else {
             more->next = conn->tracking->prefixes;
             conn->tracking->prefixes = more;
+            conn->tracking->bytes += sizeof *more + more->len;
         }
         more = next;
     }
@@ -682,6 +685,11 @@ static void leave_arrived(struct shard *s, void *ctx)
     uint64_t *id = ctx;
     bcast_leave(s, *id);
     mem_free(id);
+}
+
+size_t tracking_memory(const struct conn *conn)
+{
+    return conn->tracking != NULL ? sizeof *conn->tracking + conn->tracking->bytes : 0;
 }
 
 void tracking_stop(struct conn *conn)

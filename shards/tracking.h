@@ -55,6 +55,7 @@ struct tracking {
     uint16_t redirect_home;
     uint64_t flushed_at; /* 1 + answers given when it was last told that nothing is valid */
     struct tracking_prefix *prefixes; /* BCAST */
+    size_t bytes; /* of the prefixes */
 };
 
 struct tracking_shard *tracking_shard_new(void);
@@ -66,6 +67,7 @@ bool tracking_wanted(const struct conn *conn);
 /* Tracks (again) with other options, or no more. Takes over t's prefixes. */
 void tracking_start(struct conn *conn, const struct tracking *t);
 void tracking_stop(struct conn *conn);
+size_t tracking_memory(const struct conn *conn);
 
 /* --- where keys are read and changed (owner's thread) --- */
 /* The command read those of the keys that this shard owns. */

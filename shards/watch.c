@@ -2,6 +2,7 @@
 #include "shards/watch.h"
 #include "shards/group.h"
 #include "shards/route.h"
+#include "shards/sim_point.h"
 #include <assert.h>
 #include <stddef.h>
 
@@ -444,9 +445,12 @@ static void vote(struct shard *s, struct decision_part *mine, struct op *op)
     }
     watch_forget(s, w);
     mine->voted = true;
+    sched_point("vote");
     op->nkeys = 0; /* newer commands may have the watched keys now */
     if (atomic_fetch_sub_explicit(&d->missing, 1, memory_order_acq_rel) == 1) {
+        sched_point("last vote");
         d->skip = atomic_load_explicit(&w->dirty, memory_order_acquire);
+        sched_point("decided");
         for (uint32_t i = 0; i < d->group->nparts; i++) {
             struct decision_part *part = &d->parts[i];
             if (part != mine) {

@@ -7,6 +7,7 @@
     stalls.py     how long others wait while something large happens
     report.py     report.json ─► report.md: medians, ratios, verdicts
     plot.py       report.json ─► SVG
+    readme.py     report.json ─► the tables and pictures of README.md
 
 Sections only collect samples (lists of flat dictionaries); everything that is computed from them is
 computed by report.py and plot.py, so that a report can be made again from its report.json.

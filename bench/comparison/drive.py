@@ -12,6 +12,7 @@ CPU clock (all threads, user and system) just before and just after the generato
 connecting included, which is little against the requests.
 """
 import collections
+import csv
 import json
 import multiprocessing
 import os
@@ -80,12 +81,32 @@ def _from_json(text):
     return {'requests': run['requests'], 'rps': run['rps'], 'latency_us': run['latency_us']}
 
 
+def _at_home(generators, port, command, depth, requests):
+    """The same command once for every tag of the first shard, mixed."""
+    words = []
+    for tag in servers.tags_of_first_shard(workloads.HOME_TAGS):
+        words += ['--command', ' '.join(command).replace('{home}', '{%s}' % tag)]
+    return _ashlar_bench(generators, port, [], depth, requests,
+                         ('-r', str(generators.keys // workloads.HOME_TAGS), *words))
+
+
+def preload_at_home(generators, server):
+    for tag in servers.tags_of_first_shard(workloads.HOME_TAGS):
+        bench(generators, server.port, '--load', generators.keys // workloads.HOME_TAGS, '--key-format',
+              '{%s}:%%012d' % tag, '-d', len(workloads.VALUE), '-P', 64)
+
+
 def _ashlar_bench(generators, port, command, depth, requests, extra=()):
     with tempfile.NamedTemporaryFile('r', prefix='ashlar-compare.', suffix='.json') as result:
         _call([generators.ashlar_bench, '-h', '127.0.0.1', '-p', str(port), '-c', str(generators.clients), '-n',
                str(requests), '-P', str(depth), '-r', str(generators.keys), '--threads', '1', '-q', '--no-progress',
                '--json', result.name, *extra, *command], fine=(0, ERROR_REPLIES))
         return _from_json(result.read())
+
+
+def bench(generators, port, *options):
+    """A run of ashlar-bench that fills a server, whatever the options; errors raise."""
+    _call([generators.ashlar_bench, '-p', str(port), '--threads', '1', '-q', '--no-progress', *map(str, options)])
 
 
 def _redis_benchmark(generators, port, command, depth, requests):
@@ -159,6 +180,10 @@ def _handover(server, pairs_wanted, consumers=50):
     """Consumers wait in BRPOP, each on a list of its own; a producer pushes one element to each list, and
     again when all have been served. A request is a BRPOP with its LPUSH."""
     with server.client() as producer:
+        # Those of the run before are gone, but a server with several threads may not have noticed yet.
+        end = time.monotonic() + 10
+        while b'blocked_clients:0\r' not in producer.command('INFO', 'clients') and time.monotonic() < end:
+            time.sleep(0.01)
         waiting = []
         try:
             for i in range(consumers):
@@ -228,6 +253,8 @@ def _generate(generators, server, w, requests):
         return _pump(generators, server.port, w.command[0], w.lines, w.depth, requests)
     if w.kind == 'handover':
         return _handover(server, requests)
+    if w.kind == 'home':
+        return _at_home(generators, server.port, w.command, w.depth, requests)
     which = _ashlar_bench if generators.which == 'ashlar-bench' else _redis_benchmark
     return which(generators, server.port, w.command, w.depth, requests)
 
@@ -263,7 +290,9 @@ def run(generators, server, w, requests):
 def preload(generators, server):
     """Every key that a GET may ask for."""
     value = workloads.VALUE.encode()
-    if server.protocol == 'memcached':
+    if server.protocol == 'resp' and generators.ashlar_bench:
+        bench(generators, server.port, '--load', generators.keys, '-d', len(value), '-P', 64)
+    elif server.protocol == 'memcached':
         server.load(b'set key:%012d 0 0 %d\r\n%b\r\n' % (i, len(value), value) for i in range(generators.keys))
     else:
         server.load(servers.encode(b'SET', b'key:%012d' % i, value) for i in range(generators.keys))
@@ -278,5 +307,38 @@ def at_rate(generators, server, command, rate, seconds):
     """A run at a fixed rate, latencies counted from the intended start: ashlar-bench alone can do that."""
     if not generators.ashlar_bench:
         raise servers.Unsupported('ashlar-bench has not been built')
-    result = _ashlar_bench(generators, server.port, command, 1, max(1, int(rate * seconds)), ('--rate', str(int(rate))))
+    with tempfile.NamedTemporaryFile('r', prefix='ashlar-compare.', suffix='.json') as out:
+        bench(generators, server.port, '-c', generators.clients, '-r', generators.keys, '--rate', int(rate), '--warmup',
+              f'{seconds * 100:.0f}ms', '--duration', f'{seconds * 1000:.0f}ms', '--drain', f'{seconds * 1000:.0f}ms',
+              '--json', out.name, *command)
+        result = _from_json(out.read())
     return Point(result['rps'], result['latency_us'])
+
+
+def sweep(generators, server, bound, seconds):
+    """The highest rate of GETs that keeps the bound; what was tried."""
+    with tempfile.NamedTemporaryFile('r', prefix='ashlar-compare.', suffix='.json') as result:
+        bench(generators, server.port, '-c', generators.clients, '-r', generators.keys, '-t', 'get', '--sweep', bound,
+              '--sweep-time', f'{seconds * 1000:.0f}ms', '--sweep-steps', 8, '--json', result.name)
+        found = json.loads(result.read())['sweep']
+    return {'bound': bound, 'best': found['best'], 'points': found['points']}
+
+
+# --- two generators beside each other ---
+
+CSV_COLUMNS = ('rps', 'mean', 'min', 'p50', 'p95', 'p99', 'max')
+
+
+def agreement_run(generators, server, generator, command, depth, requests):
+    """The same closed loop with the same options, driven by one of the two. Both print the same CSV; CPU times
+    are theirs and the server's. A flat sample, times in microseconds."""
+    program = generators.ashlar_bench if generator == 'ashlar-bench' else 'redis-benchmark'
+    mine, before = _generator_cpu_us(), server.cpu_ns()
+    text = _call([program, '-h', '127.0.0.1', '-p', str(server.port), '-c', str(generators.clients), '-n', str(requests),
+                  '-P', str(depth), '-r', str(generators.keys), '--csv', *command])
+    generator_us, server_us = _generator_cpu_us() - mine, (server.cpu_ns() - before) / 1000
+    cells = next(csv.reader([text.strip().splitlines()[-1]]))
+    if len(cells) != len(CSV_COLUMNS) + 1:
+        raise servers.ServerError(f'{generator}: {text.strip()[-200:]}')
+    sample = {n: float(v) * (1 if n == 'rps' else 1000) for n, v in zip(CSV_COLUMNS, cells[1:])}
+    return {**sample, 'requests': requests, 'generator_us': generator_us / requests, 'cpu_us': server_us / requests}

@@ -8,8 +8,9 @@ from html import escape
 
 from . import report, workloads
 
-COLOURS = {'redis': '#c0392b', 'ashlar': '#1a5599', 'ashlar-2': '#6aa5dd', 'memcached': '#3a9a5b'}
-MORE_COLOURS = ['#8e5fb0', '#d98c1f', '#2aa5a0', '#77808a', '#b0587a', '#6b7a2f', '#a0703c']
+COLOURS = {'redis': '#c0392b', 'ashlar': '#1a5599', 'ashlar-2': '#6aa5dd', 'memcached': '#3a9a5b', 'turn': '#b9c9d8'}
+MORE_COLOURS = ['#8e5fb0', '#d98c1f', '#2aa5a0', '#77808a', '#b0587a', '#6b7a2f', '#a0703c',
+                '#1a5599', '#c0392b', '#3a9a5b']
 TEXT, FAINT, TARGET = '#222222', '#dddddd', '#222222'
 
 
@@ -43,8 +44,9 @@ class Canvas:
         self.parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(width, 0.5):.1f}" height="{height:.1f}" '
                           f'fill="{fill}"/>')
 
-    def dot(self, x, y, fill, radius=3.5):
-        self.parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{fill}"/>')
+    def dot(self, x, y, fill, radius=3.5, hollow=False):
+        inside = f'fill="white" stroke="{fill}" stroke-width="1.5"' if hollow else f'fill="{fill}"'
+        self.parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" {inside}/>')
 
     def path(self, points, stroke, width=2, dash=''):
         dashed = f' stroke-dasharray="{dash}"' if dash else ''
@@ -93,13 +95,17 @@ def plain(v):
     return f'{v:,.0f}' if v >= 10 or v == int(v) else f'{v:g}'
 
 
+def _title(name):
+    return "Ashlar's longest turn, CPU time" if name == 'turn' else report.title(name)
+
+
 def _legend_row(c, names, more):
     """Above the bars: who has which colour, and what the mark means."""
     at = 16
     for n in names:
         c.box(at, 59, 12, 10, colour(n, names))
-        c.text(at + 17, 68, report.title(n))
-        at += 34 + 7 * len(report.title(n))
+        c.text(at + 17, 68, _title(n))
+        at += 34 + 7 * len(_title(n))
     if more:
         c.line(at + 6, 57, at + 6, 71, TARGET, 2)
         c.text(at + 14, 68, more)
@@ -138,6 +144,7 @@ def _bars(title, subtitle, rows, names, mark_words, axis_words, log=False, cap=N
     return c.svg()
 
 
+STALL_LOW_MS = 0.1
 CPU_CAP = 2.5  # × redis-server: beyond that a bar is cut, or it would leave no room for the others
 
 
@@ -164,16 +171,20 @@ def memory(result):
 
 
 def stalls(result):
+    """The waits of others, and beside them what Ashlar says of itself."""
     names = report.measured(result, 'stalls')
-    rows = []
+    target, rows = workloads.STALL_TARGET_US / 1000, []
     for label, by_server in report.stall_rows(result):
         values = {}
         for n, s in by_server.items():
-            worst = max(s['get']['max'], s['ping']['max']) / 1000
+            worst = report.worst_wait(s) / 1000
             values[n] = (worst, f'{report.milliseconds(worst * 1000)} ms')
-        rows.append((label, values, workloads.STALL_TARGET_US / 1000))
+            if n == report.STALLS_OURS and 'turn_us' in s:
+                turn = s['turn_us'] / 1000
+                values['turn'] = (max(turn, STALL_LOW_MS), f'{report.milliseconds(s["turn_us"])} ms' if turn else '< 1 ms')
+        rows.append((label, values, target))
     return rows and _bars('Longest wait of others', 'PING or GET on the same shard while it happens; logarithmic', rows,
-                          names, 'target', 'milliseconds', log=True)
+                          names + ['turn'] * any('turn' in v for _, v, _ in rows), 'target', 'milliseconds', log=True)
 
 
 def _frame(c, x, y, x_words, y_words, x_ticks=None, y_ticks=None):
@@ -184,28 +195,34 @@ def _frame(c, x, y, x_words, y_words, x_ticks=None, y_ticks=None):
         c.line(x.start, y.at(tick), x.end, y.at(tick))
         c.text(x.start - 6, y.at(tick) + 4, words, anchor='end', size=11)
     c.text((x.start + x.end) / 2, y.start + 38, x_words, anchor='middle', fill='#666666')
-    c.text(18, (y.start + y.end) / 2, y_words, anchor='middle', fill='#666666', turn=-90)
+    c.text(x.start - 62, (y.start + y.end) / 2, y_words, anchor='middle', fill='#666666', turn=-90)
+
+
+PANELS = ('p50', 'p99', 'p99.9')
 
 
 def latency(result):
+    """A panel for each percentile, with one scale."""
     points = report.latency_points(result)
-    values = [p[1][k] / 1000 for v in points.values() for p in v for k in ('p50', 'p99') if p[1].get(k)]
+    values = [p[1][k] / 1000 for v in points.values() for p in v for k in PANELS if p[1].get(k)]
     if not values:
         return None
     names = list(points)
-    c = Canvas(900, 520, 'Latency over rate', 'GET, open loop: latencies from the moment at which a request was due')
-    x = Axis(0, max(p[0] for v in points.values() for p in v) * 1.03, 80, 700)
-    y = Axis(min(values) / 1.5, max(values) * 1.5, 460, 70, log=True)
-    _frame(c, x, y, 'requests per second asked for', 'milliseconds')
-    for n in names:
-        for key, width, dash in (('p99', 2.5, ''), ('p50', 1.5, '4 4')):
-            line = [(x.at(p[0]), y.at(p[1][key] / 1000)) for p in points[n] if p[1].get(key)]
-            c.path(line, colour(n, names), width, dash)
-            if key == 'p99':
-                for place in line:
-                    c.dot(*place, colour(n, names))
-    c.legend(720, 90, [(report.title(n), colour(n, names)) for n in names])
-    c.text(720, 90 + 18 * len(names) + 8, 'solid p99, dashed p50', fill='#666666')
+    c = Canvas(1000, 470, 'Latency over rate', 'GET of random keys, 50 connections, open loop: latencies from the moment '
+               'at which a request was due; hollow: less than 98 % of the rate was reached')
+    _legend_row(c, names, '')
+    y = Axis(min(values) / 1.5, max(values) * 1.5, 410, 110, log=True)
+    high = max(p[0] for v in points.values() for p in v) * 1.03
+    for i, key in enumerate(PANELS):
+        x = Axis(0, high, 75 + 310 * i, 75 + 310 * i + 285)
+        _frame(c, x, y, 'thousand requests per second, asked for' if i == 1 else '', 'milliseconds' if i == 0 else '',
+               [(t, f'{t / 1000:g}') for t in x.ticks(5)], None if i == 0 else [(t, '') for t in y.ticks()])
+        c.text((x.start + x.end) / 2, 102, key, anchor='middle', weight='bold')
+        for n in names:
+            line = [(x.at(p[0]), y.at(p[1][key] / 1000), p[2] < p[0] * 0.98) for p in points[n] if p[1].get(key)]
+            c.path([place[:2] for place in line], colour(n, names), 2)
+            for at_x, at_y, short in line:
+                c.dot(at_x, at_y, colour(n, names), 3, short)
     return c.svg()
 
 
@@ -257,13 +274,14 @@ def routing(result):
     labels = [w.key for w, _ in rows]
     for w, of in rows:
         line = [(x.at(n), y.at(t)) for n, t in of]
-        c.path(line, MORE_COLOURS[labels.index(w.key) % len(MORE_COLOURS)], 2)
+        c.path(line, MORE_COLOURS[labels.index(w.key) % len(MORE_COLOURS)], 2, '2 3' if w.kind == 'home' else '')
         for place in line:
             c.dot(*place, MORE_COLOURS[labels.index(w.key) % len(MORE_COLOURS)])
     c.path([(x.at(n), y.at(workloads.ROUTING_TARGET[n])) for n in counts if n in workloads.ROUTING_TARGET], TARGET, 1.5,
            '6 4')
     c.legend(660, 90, [(w.label, MORE_COLOURS[i % len(MORE_COLOURS)]) for i, (w, _) in enumerate(rows)])
-    c.text(660, 90 + 18 * len(rows) + 8, 'dashed: target, pipelined', fill='#666666')
+    for i, words in enumerate(('dashed: target, pipelined', 'dotted: keys at home')):
+        c.text(660, 90 + 18 * (len(rows) + i) + 8, words, fill='#666666')
     return c.svg()
 
 

@@ -1,5 +1,11 @@
-"""sections.py - many runs: speed, routing, memory, latency. Servers take turns inside every workload,
-so that ratios come from the same minutes. Each section yields flat samples into the report."""
+"""sections.py - many runs: speed, routing, memory, latency, agreement. Servers take turns inside every
+workload, so that ratios come from the same minutes. Each section yields flat samples into the report.
+
+With a time budget (--minutes) a section knows when it has to be through. What is left is shared among the
+workloads that are left, and the warm-up of each says how many requests fit into its share: the same
+number for all servers."""
+import re
+import shutil
 import time
 
 from . import drive, servers, workloads
@@ -13,6 +19,18 @@ class Context:
     def __init__(self, options, generators, report, progress):
         self.options, self.generators, self.report, self.progress = options, generators, report, progress
         self.cpus, self.port = {options.cpu}, options.port
+        self.until = None  # with a budget: when this section has to be through (monotonic)
+
+    def share(self, parts):
+        """Seconds for the next of so many parts that are left; None: without limit."""
+        return None if self.until is None else max(0.0, self.until - time.monotonic()) / max(1, parts)
+
+    def is_late(self):
+        return self.until is not None and time.monotonic() > self.until
+
+    def problem(self, text):
+        self.progress(text)
+        self.report.setdefault('problems', []).append(text)
 
     def add(self, section, **sample):
         self.report.setdefault(section, []).append(sample)
@@ -33,8 +51,7 @@ class Running:
                 try:
                     server = self.ctx.start(d)
                 except servers.ServerError as e:
-                    self.ctx.progress(f'{d.name} is left out: {e}')
-                    self.ctx.report.setdefault('problems', []).append(f'{d.name}: {e}')
+                    self.ctx.problem(f'{d.name} is left out: {e}')
                     continue
                 self.servers.append(server)
         except BaseException:
@@ -54,7 +71,7 @@ def _one_run(ctx, section, server, w, round_, requests, **more):
         ctx.progress(f'{w.label}: {server.name}: {e}')
         ctx.add(section, server=server.name, workload=w.key, round=round_, error=str(e)[:300], **more)
         if not server.alive():
-            ctx.report.setdefault('problems', []).append(f'{server.name} died during {w.label}')
+            ctx.problem(f'{server.name} died during {w.label}')
         return None
     ctx.add(section, server=server.name, workload=w.key, round=round_, **sample, **more)
     return sample
@@ -64,24 +81,51 @@ def _requests(ctx, w):
     return max(w.depth * 10, int(w.thousands * 1000 * ctx.options.scale))
 
 
-def _workloads(ctx, section, running, chosen, rounds, name_of=lambda s: {}):
+RUN_OVERHEAD_SECONDS = 0.15  # starting the generator, connecting
+REQUESTS_MAX_TIMES = 2       # a run that is given much time: so many times its requests at full scale
+BUDGET_SHARE = 0.85          # of the time that the measured runs are planned to take: some will be slower
+
+
+def _requests_in(ctx, w, seconds, rates):
+    """How many requests fit into so many seconds, for all rounds and servers; rates: of the warm-up."""
+    runs = ctx.options.rounds * len(rates)
+    per_request = ctx.options.rounds * sum(1 / r for r in rates)
+    fit = (seconds * BUDGET_SHARE - runs * RUN_OVERHEAD_SECONDS) / per_request
+    return int(min(max(fit, w.depth * 100, w.thousands * 20), w.thousands * 1000 * REQUESTS_MAX_TIMES))
+
+
+def _warm_up(ctx, able, w):
+    """What the workload works on, and a first run; the rates that were reached."""
+    rates = []
+    for s in able:
+        try:
+            rates.append(drive.run(ctx.generators, s, w, max(w.depth * 10, _requests(ctx, w) // WARM_UP_SHARE))['rps'])
+        except (servers.ServerError, OSError):
+            pass  # the measured runs will say so
+    return rates
+
+
+def _workloads(ctx, section, running, chosen, rounds, name_of=lambda s: {}, reserve=0):
+    """reserve: workloads that are to come behind these, for the budget."""
     chosen_keys = {w.key for w in chosen}
     by_key = {w.key: w for w in workloads.SPEED}
+    requests_of = {}
     for number, w in enumerate(chosen, 1):
         able = [s for s in running if s.alive() and drive.supported(s, w)]
-        for s in able:  # what the workload works on, and a warm-up
+        for s in able:
             for need in w.needs:
                 if need not in chosen_keys:
                     drive.run(ctx.generators, s, by_key[need], _requests(ctx, by_key[need]))
-            try:
-                drive.run(ctx.generators, s, w, max(w.depth * 10, _requests(ctx, w) // WARM_UP_SHARE))
-            except (servers.ServerError, OSError):
-                pass  # the measured runs will say so
+        seconds = ctx.share(len(chosen) - number + 1 + reserve)
+        rates = _warm_up(ctx, able, w)
+        requests = _requests(ctx, w) if seconds is None or not rates else _requests_in(ctx, w, seconds, rates)
+        # Not more than what those before have left: popping from an empty list is something else.
+        requests = requests_of[w.key] = min([requests] + [requests_of[n] for n in w.needs if n in requests_of])
         seen = {}
         for round_ in range(rounds):
             for s in able:
                 if s.alive():
-                    sample = _one_run(ctx, section, s, w, round_, _requests(ctx, w), **name_of(s))
+                    sample = _one_run(ctx, section, s, w, round_, requests, **name_of(s))
                     if sample:
                         seen.setdefault(s.name, []).append(sample['cpu_us'])
         ctx.progress(f'{section} {number}/{len(chosen)} {w.label}: ' + '  '.join(
@@ -103,20 +147,95 @@ def speed(ctx, definitions):
         _workloads(ctx, 'speed', running, chosen, ctx.options.rounds)
 
 
+class _AllAtHome:
+    """While it lasts, new connections come to the first shard. A server gives a connection to the shard that
+    has the fewest: idle ones keep the others occupied."""
+
+    SPARE = 10  # the generator's own connection, ours
+
+    def __init__(self, server, clients):
+        self.server, self.idle = server, []
+        if server.definition.shards == 1:
+            return
+        first = []
+        with server.client() as control:
+            counts = self._counts(control)
+            for _ in range((clients + self.SPARE) * len(counts)):
+                c = server.client()
+                self.idle.append(c)
+                now = self._counts(control)
+                if now[0] > counts[0]:
+                    first.append(c)
+                counts = now
+            for c in first:
+                c.close()
+                self.idle.remove(c)
+            end = time.monotonic() + 10
+            while self._counts(control)[0] > 1 and time.monotonic() < end:
+                time.sleep(0.01)
+
+    @staticmethod
+    def _counts(control):
+        text = control.command('INFO', 'shards').decode()
+        return [int(n) for n in re.findall(r'connections=(\d+)', text)]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for c in self.idle:
+            c.close()
+
+
+def _share_elsewhere(server):
+    """Of the commands that the server has executed, how many for connections of another shard."""
+    with server.client() as c:
+        text = c.command('INFO', 'shards').decode()
+    executed, remote = (sum(int(n) for n in re.findall(rf'{f}=(\d+)', text)) for f in ('executed', 'remote'))
+    return remote / executed if executed else 0.0
+
+
+def _routing_home(ctx, running):
+    """Connections whose keys all live at home. That they do is checked: no more than the rest may go elsewhere."""
+    for s in running:
+        drive.preload_at_home(ctx.generators, s)
+    holds = []
+    try:
+        for s in running:
+            holds.append(_AllAtHome(s, ctx.generators.clients))
+            with s.client() as c:
+                c.command('CONFIG', 'RESETSTAT')
+        _workloads(ctx, 'routing', running, workloads.ROUTING_HOME, ctx.options.rounds,
+                   lambda s: {'shards': s.definition.shards})
+        for s in running:
+            elsewhere = _share_elsewhere(s)
+            if elsewhere > 0.01:
+                ctx.problem(f'{s.name}: {elsewhere:.0%} of the commands whose keys should be at home were not')
+    finally:
+        for h in holds:
+            h.__exit__()
+
+
 def routing(ctx, definitions):
     """definitions: Ashlar with different numbers of shards."""
     chosen = [w for w in workloads.SPEED if w.key in workloads.ROUTING and ctx.options.wants(w.key)]
     if ctx.options.quick:
         chosen = [w for w in chosen if w.key in workloads.QUICK_ROUTING]
+    home = bool(ctx.generators.ashlar_bench) and not ctx.options.only
     with Running(ctx, definitions) as running:
         _preload(ctx, running)
-        _workloads(ctx, 'routing', running, chosen, ctx.options.rounds,
-                   lambda s: {'shards': s.definition.shards})
+        _workloads(ctx, 'routing', running, chosen, ctx.options.rounds, lambda s: {'shards': s.definition.shards},
+                   len(workloads.ROUTING_HOME) if home else 0)
+        if home:
+            _routing_home(ctx, running)
 
 
-def _fill(server, shape, units):
+def _fill(ctx, server, shape, units):
     if server.protocol == 'memcached':
         server.load(shape.memcached(units))
+    elif shape.template and ctx.generators.ashlar_bench:
+        drive.bench(ctx.generators, server.port, '--load', units, '--key-format', shape.key_format, '-c', 1, '-P', 128,
+                    '--load-command', shape.template)
     else:
         batch = 20 if shape.key == 'set' else servers.LOAD_BATCH
         server.load((servers.encode(*words) for words in shape.commands(units)), shape.lines, batch)
@@ -134,7 +253,7 @@ def memory(ctx, definitions):
                     before = s.settle()
                     cpu = s.cpu_ns()
                     try:
-                        _fill(s, shape, units)
+                        _fill(ctx, s, shape, units)
                     except servers.ServerError as e:
                         ctx.add('memory', server=s.name, shape=shape.key, error=str(e)[:300])
                         continue
@@ -145,9 +264,24 @@ def memory(ctx, definitions):
         ctx.progress(f'memory {shape.label}: ' + '  '.join(line) + f' bytes/{shape.unit}')
 
 
-RATE_STEPS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2]
+RATE_STEPS = [0.1, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.6]
 QUICK_RATE_STEPS = [0.2, 0.5, 0.8, 1.0]
 RATE_ROUNDS_MAX = 3  # many rates, each of them seconds long
+SWEEP_BOUND = 'p99<1ms'
+SWEEP_RUNS = 25      # that a sweep may need: steps, bisection, second tries
+SWEEP_BUDGET_SHARE = 0.3
+
+
+def _sweeps(ctx, running, seconds):
+    """The highest rate that each server serves within the bound."""
+    for s in running:
+        try:
+            found = drive.sweep(ctx.generators, s, SWEEP_BOUND, seconds)
+        except (servers.ServerError, OSError, KeyError) as e:
+            ctx.add('sweep', server=s.name, error=str(e)[:300])
+            continue
+        ctx.add('sweep', server=s.name, **found)
+        ctx.progress(f'sweep, {SWEEP_BOUND}: {s.name} {found["best"]:,.0f}/s')
 
 
 def latency(ctx, definitions):
@@ -155,28 +289,65 @@ def latency(ctx, definitions):
     definitions = [d for d in definitions if d.protocol == 'resp']
     get = next(w for w in workloads.SPEED if w.key == 'get-1')
     steps = QUICK_RATE_STEPS if ctx.options.quick else RATE_STEPS
+    rounds = min(ctx.options.rounds, RATE_ROUNDS_MAX)
     if not ctx.generators.ashlar_bench:
-        ctx.progress('latency: needs ashlar-bench, which has not been built')
-        ctx.report.setdefault('problems', []).append('latency: ashlar-bench has not been built')
+        ctx.problem('latency: ashlar-bench has not been built')
         return
     with Running(ctx, definitions) as running:
         if not running:
             return
         _preload(ctx, running)
+        seconds, sweep_seconds = ctx.options.rate_seconds, max(0.3, ctx.options.rate_seconds / 4)
         base = next((s for s in running if s.name == 'redis'), running[0])
         full = drive.run(ctx.generators, base, get, _requests(ctx, get))['rps']
-        ctx.report['latency_base'] = {'server': base.name, 'rps': full}
-        for step in steps:
+        if ctx.until is not None:
+            left, n = ctx.share(1), len(running)
+            seconds = max(0.5, left * (1 - SWEEP_BUDGET_SHARE) / (len(steps) * rounds * n * 1.2) - RUN_OVERHEAD_SECONDS)
+            sweep_seconds = max(0.2, left * SWEEP_BUDGET_SHARE / (SWEEP_RUNS * n))
+        ctx.report['latency_base'] = {'server': base.name, 'rps': full, 'seconds': round(seconds, 1)}
+        for number, step in enumerate(steps, 1):
             rate = max(100, round(full * step, -2))
             line = []
-            for round_ in range(min(ctx.options.rounds, RATE_ROUNDS_MAX)):
+            for round_ in range(rounds):
+                if ctx.is_late() and round_ > 0:
+                    break
                 for s in running:
                     try:
-                        point = drive.at_rate(ctx.generators, s, get.command, rate, ctx.options.rate_seconds)
+                        point = drive.at_rate(ctx.generators, s, get.command, rate, seconds)
                     except (servers.ServerError, OSError) as e:
                         ctx.add('latency', server=s.name, rate=rate, step=step, round=round_, error=str(e)[:300])
                         continue
                     ctx.add('latency', server=s.name, rate=rate, step=step, round=round_, rps=point.rps,
                             latency_us=point.latency_us)
                     line.append(f'{s.name} {point.latency_us.get("p99", 0):.0f}')
-            ctx.progress(f'latency at {rate:.0f}/s, p99: ' + '  '.join(line) + ' us')
+            ctx.progress(f'latency {number}/{len(steps)} at {rate:.0f}/s, p99: ' + '  '.join(line) + ' us')
+        _sweeps(ctx, running, sweep_seconds)
+
+
+AGREEMENT = [w for w in workloads.SPEED if w.key in ('get-1', 'set-1', 'get-16', 'set-16', 'get-64', 'set-64')]
+GENERATORS = ['redis-benchmark', 'ashlar-bench']
+
+
+def agreement(ctx, definitions):
+    """One redis-server, driven by redis-benchmark and by ashlar-bench in turn, with the same options."""
+    if not ctx.generators.ashlar_bench or not shutil.which('redis-benchmark'):
+        ctx.problem('agreement: needs ashlar-bench and redis-benchmark')
+        return
+    with Running(ctx, [d for d in definitions if d.name == 'redis']) as running:
+        if not running:
+            return
+        server = running[0]
+        _preload(ctx, running)
+        for number, w in enumerate(AGREEMENT, 1):
+            seconds = ctx.share(len(AGREEMENT) - number + 1)
+            warm = [drive.agreement_run(ctx.generators, server, g, w.command, w.depth,
+                                        max(w.depth * 10, _requests(ctx, w) // WARM_UP_SHARE)) for g in GENERATORS]
+            requests = _requests(ctx, w) if seconds is None else _requests_in(
+                ctx, w, seconds, [x['rps'] for x in warm])
+            line = []
+            for round_ in range(ctx.options.rounds):
+                for g in GENERATORS if round_ % 2 else GENERATORS[::-1]:
+                    sample = drive.agreement_run(ctx.generators, server, g, w.command, w.depth, requests)
+                    ctx.add('agreement', server=server.name, generator=g, workload=w.key, round=round_, **sample)
+                    line.append(f'{g[:5]} {sample["rps"] / 1000:.0f}k')
+            ctx.progress(f'agreement {number}/{len(AGREEMENT)} {w.label}: ' + '  '.join(line))

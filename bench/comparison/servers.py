@@ -262,6 +262,16 @@ def crc16(data):
     return crc
 
 
+def tags_of_first_shard(count, shards_max=16):
+    """So many hash tags whose slots the first shard owns, with any number of shards up to the largest."""
+    found, i = [], 0
+    while len(found) < count:
+        if crc16(b't%d' % i) % 16384 < 16384 // shards_max:
+            found.append('t%d' % i)
+        i += 1
+    return found
+
+
 def tag_in_half(half):
     """A hash tag whose slot lies in the lower (0) or the upper (1) half of all slots."""
     for i in range(1000):

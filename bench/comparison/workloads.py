@@ -1,4 +1,5 @@
 """workloads.py - what is measured, in which shape, and the targets of PERFORMANCE.md."""
+import hashlib
 from collections import namedtuple
 
 VALUE = 'v' * 32
@@ -12,6 +13,7 @@ RANDOM = '__rand_int__'  # 12 digits below the number of keys, fresh for every r
 # kind       'command': the load generator sends it
 #            'template': pump sends it (several commands in one request); lines: of the answer
 #            'publish': command, with so many subscribers listening; 'handover': BRPOP and LPUSH
+#            'home': command, its keys on the shard where all connections are
 # memcached  (template, lines) with the same meaning there, or None
 Workload = namedtuple('Workload', 'key label depth thousands target kind command memcached lines subscribers '
                                   'needs')
@@ -37,6 +39,7 @@ MEMCACHED_GET = (f'get key:{RANDOM}\\r\\n', 3)
 MEMCACHED_SET = (f'set key:{RANDOM} 0 0 32\\r\\n{VALUE}\\r\\n', 1)
 MEMCACHED_MGET = ('get' + f' key:{RANDOM}' * 10 + '\\r\\n', 21)
 INCR_SCRIPT = "return redis.call('incr',KEYS[1])"
+INCR_SHA = hashlib.sha1(INCR_SCRIPT.encode()).hexdigest()
 
 SPEED = [
     row('get-1', 'GET, no pipeline', 1, 120, 0.82, GET, memcached=MEMCACHED_GET),
@@ -58,6 +61,8 @@ SPEED = [
         ['ZRANGEBYSCORE', 'myzset', RANDOM, '+inf', 'LIMIT', '0', '10'], needs=('zadd-16',)),
     row('xadd-16', 'XADD, 16 deep', 16, 400, 0.50, ['XADD', 'mystream', '*', 'field', VALUE]),
     row('eval-16', 'EVAL of one INCR, 16 deep', 16, 200, 0.40, ['EVAL', INCR_SCRIPT, '1', 'counter:' + RANDOM]),
+    row('evalsha-16', 'EVALSHA of one INCR, 16 deep', 16, 200, None, ['EVALSHA', INCR_SHA, '1', 'counter:' + RANDOM],
+        needs=('eval-16',)),
     row('exec-16', 'MULTI, INCR, EXEC, 16 deep', 16, 200, None,
         resp('MULTI') + resp('INCR', 'counter:' + RANDOM) + resp('EXEC'), kind='template', lines=4),
     row('exec2-16', 'MULTI, 2 INCR of any shards, EXEC, 16 deep', 16, 200, None,
@@ -76,10 +81,24 @@ QUICK_ROUTING = ['get-1', 'get-16', 'set-16']
 ROUTING_TARGET = {1: 1.0, 2: 1.15, 4: 1.2, 8: 1.3, 16: 1.45}
 ROUTING_TARGET_UNPIPELINED = {16: 1.25}
 
+# All connections are at home on the first shard, and so are all keys: a few tags that lie there,
+# however many shards there are.
+HOME = '{home}:' + RANDOM
+ROUTING_HOME = [
+    row('home-get-1', 'GET, no pipeline, keys at home', 1, 120, None, ['GET', HOME], kind='home'),
+    row('home-get-16', 'GET, 16 deep, keys at home', 16, 1000, None, ['GET', HOME], kind='home'),
+    row('home-set-16', 'SET, 16 deep, keys at home', 16, 1000, None, ['SET', HOME, VALUE], kind='home'),
+]
+HOME_TAGS = 8
+ROUTING_TARGET_HOME = 1.02
+
 # --- memory ---
 
 # commands: yields tuples of words, given how many units there are; lines: of each answer
-Shape = namedtuple('Shape', 'key label unit share target commands lines memcached')
+# template: the same for ashlar-bench, which is faster, where it can be said: once for each __key__, which looks
+#           like key_format
+Shape = namedtuple('Shape', 'key label unit share target commands lines memcached template key_format',
+                   defaults=(None, 'k:%014d'))
 
 
 def _key(i):
@@ -123,23 +142,30 @@ def _sets(n):
 
 # share: units are the section's keys / share. target: bytes per unit
 MEMORY = [
-    Shape('str32', '16 B key + 32 B string', 'key', 1, 72, _strings(_v32), 1, _stored(_v32)),
-    Shape('str16', '16 B key + 16 B string', 'key', 1, 56, _strings(_v16), 1, _stored(_v16)),
-    Shape('int8', '16 B key + 8-digit integer', 'key', 1, 44, _strings(_int8), 1, _stored(_int8)),
+    Shape('str32', '16 B key + 32 B string', 'key', 1, 72, _strings(_v32), 1, _stored(_v32),
+          'SET __key__ ' + 'v' * 32),
+    Shape('str16', '16 B key + 16 B string', 'key', 1, 56, _strings(_v16), 1, _stored(_v16),
+          'SET __key__ ' + 'w' * 16),
+    Shape('int8', '16 B key + 8-digit integer', 'key', 1, 44, _strings(_int8), 1, _stored(_int8),
+          'SET __key__ __int:10000000:99999999__'),
     Shape('str32ttl', '16 B key + 32 B string + TTL', 'key', 1, 80, _strings(_v32, b'EX', b'100000'), 1,
-          _stored(_v32, 100000)),
-    Shape('hash10', 'hash of 10 small fields', 'hash', 5, 195,
-          lambda n: ((b'HSET', _key(i), *_FIELDS) for i in range(n)), 1, None),
-    Shape('list20', 'list of 20 small elements', 'list', 10, 230,
-          lambda n: ((b'RPUSH', _key(i), *_ELEMENTS) for i in range(n)), 1, None),
+          _stored(_v32, 100000), 'SET __key__ ' + 'v' * 32 + ' EX 100000'),
+    Shape('hash10', 'hash of 10 small fields', 'hash', 1, 195,
+          lambda n: ((b'HSET', _key(i), *_FIELDS) for i in range(n)), 1, None,
+          'HSET __key__ ' + b' '.join(_FIELDS).decode()),
+    Shape('list20', 'list of 20 small elements', 'list', 1, 230,
+          lambda n: ((b'RPUSH', _key(i), *_ELEMENTS) for i in range(n)), 1, None,
+          'RPUSH __key__ ' + b' '.join(_ELEMENTS).decode()),
     Shape('zset', 'one big zset, per member', 'member', 1, 48,
-          lambda n: ((b'ZADD', b'z', b'%d' % (i * 7 % n), b'member:%08d' % i) for i in range(n)), 1, None),
+          lambda n: ((b'ZADD', b'z', b'%d' % (i * 7 % n), b'member:%08d' % i) for i in range(n)), 1, None,
+          'ZADD z __int:0:999999__ __key__', 'member:%08d'),
     Shape('hash', 'one big hash, per field', 'field', 1, 46,
-          lambda n: ((b'HSET', b'h', b'field:%08d' % i, b'val:%08d' % i) for i in range(n)), 1, None),
+          lambda n: ((b'HSET', b'h', b'field:%08d' % i, b'val:%08d' % i) for i in range(n)), 1, None,
+          'HSET h __key__ val:__int:10000000:99999999__', 'field:%08d'),
     Shape('set', 'sets of 10^4, per member', 'member', 1, 34, _sets, 1, None),
     Shape('stream', 'one big stream, per entry', 'entry', 1, 30,
           lambda n: ((b'XADD', b'st', b'*', b'f1', b'%08d' % i, b'f2', b'val%05d' % (i % 100000)) for i in range(n)),
-          2, None),
+          2, None, 'XADD st * f1 __key__ f2 val__int:10000:99999__', '%08d'),
 ]
 
 # --- stalls ---

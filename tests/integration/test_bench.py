@@ -152,7 +152,9 @@ def test_load_writes_every_key_once(server):
     bench('--load', 12345, '-d', '8-40', '--key-prefix', 'user:', '--threads', 2, '--expiry', '100-200',
           port=server.port)
     assert client.dbsize() == 12345 and calls(client, 'set') == 12345
-    assert 100 >= 0 < client.ttl('user:000000012344') <= 200
+    ttls = [client.pttl('user:%012d' % i) for i in range(0, 12345, 50)]
+    assert all(0 < t <= 200000 for t in ttls) and max(ttls) - min(ttls) > 50000  # 100 to 200 s, drawn anew each time
+    assert max(ttls) > 110000  # however long the loading took
     assert 8 <= client.strlen('user:000000000000') <= 40
 
 
@@ -184,6 +186,61 @@ def test_zipf_and_sequential_keys(redis_server):
     bench('-n', 1000, '--dist', 'sequential', '--keys', 500, '-P', 10, '--threads', 2, '--command',
           'ZINCRBY z 1 __key__', port=redis_server.port)
     assert client.zcard('z') == 500 and set(dict(client.zrange('z', 0, -1, withscores=True)).values()) == {2.0}
+
+
+def counts_by_key(client, *options):
+    """How often each of 1000 keys was drawn in 20,000 requests."""
+    client.flushall()
+    bench('-n', 20000, '--keys', 1000, '-P', 10, '--command', 'ZINCRBY z 1 __key__', *options,
+          port=client.connection_pool.connection_kwargs['port'])
+    return {int(k[4:]): n for k, n in client.zrange('z', 0, -1, withscores=True)}
+
+
+def test_hot_set_and_gaussian_keys(redis_server):
+    client = redis_server.client()
+    hot = counts_by_key(client, '--dist', 'hot:0.1,0.9')
+    assert sum(hot.values()) == 20000
+    share = sum(n for k, n in hot.items() if k < 100)  # 18000, deviation 42
+    assert abs(share - 18000) < 6 * 42.5 and max(hot) > 900
+    bell = counts_by_key(client, '--dist', 'gauss:0.5,0.1')
+    near = sum(n for k, n in bell.items() if 400 <= k < 600)  # 68.3 % within one deviation: 13654, deviation 66
+    assert abs(near - 13654) < 6 * 66 and not [k for k in bell if abs(k - 500) > 600]
+    flat = counts_by_key(client)
+    assert len(flat) == 1000 and abs(sum(n for k, n in flat.items() if k < 500) - 10000) < 6 * 71
+
+
+@pytest.mark.parametrize('kind', ['string', 'integer', 'double', 'null', 'array', 'set', 'map', 'attrib', 'verbatim',
+                                  'true', 'false'])
+def test_replies_of_resp3(redis_server, kind):
+    """Their ends are found: counts are right, and the SET in between is answered by OK and nothing else."""
+    client = redis_server.client()
+    client.config_resetstat()
+    run = bench_json('-3', '-n', 400, '-P', 7, '-c', 3, '--order', 'sequence', '--command', f'DEBUG PROTOCOL {kind}',
+                     '--command', 'SET k v', port=redis_server.port)['runs'][0]
+    assert run['requests'] == 400 and run['errors'] == 0
+    assert calls(client, 'debug') == 200 and calls(client, 'set') == 200
+    assert calls(client, 'hello') >= 3
+
+
+def test_resp2_says_no_hello(redis_server):
+    client = redis_server.client()
+    client.config_resetstat()
+    bench('-n', 10, '-t', 'get', port=redis_server.port)
+    assert calls(client, 'hello') == 0
+
+
+def test_idle_connections(redis_server):
+    client = redis_server.client()
+    before = client.info('clients')['connected_clients']
+    idle = subprocess.Popen([BENCH, '-p', str(redis_server.port), '-I', '-c', '17'], stdout=subprocess.DEVNULL)
+    try:
+        end = time.time() + 20
+        while client.info('clients')['connected_clients'] < before + 17:
+            assert time.time() < end
+            time.sleep(0.02)
+    finally:
+        idle.terminate()
+        idle.wait(20)
 
 
 # ---- verification -----------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ BLOCKING_SEED is the first seed of the random parts, BLOCKING_SECONDS how long e
 import collections
 import os
 import random
+import socket
 import time
 
 import pytest
@@ -328,6 +329,36 @@ def test_a_client_that_goes_leaves_the_queue(server):
             assert plain(control.call("LLEN", "q")) == 0
             b.raw.close()
             c.raw.close()
+
+
+WAITERS = ["BLPOP q 0", "BLPOP q q1 q2 q3 0", "BLMOVE q other LEFT LEFT 0", "BZPOPMIN z z1 0", "XREAD BLOCK 0 STREAMS x $",
+           "BLMPOP 0 2 q q4 LEFT", "XREAD BLOCK 0 STREAMS x x1 $ $"]
+
+
+@pytest.mark.parametrize("command", WAITERS)
+def test_who_has_gone_already_does_not_wait(server, oracle, command):
+    """The end of the input comes with the command: nobody is left who could wait, or lose what comes."""
+    for s in (server, oracle):
+        with Raw(s.port) as control:
+            control.call("FLUSHALL")
+            for i in range(30):
+                with Raw(s.port) as raw:
+                    raw.sock.sendall(b"PING\r\n" * (i % 3) + command.encode() + b"\r\nSET behind 1\r\n" * (i % 2))
+                    if i % 5 == 0:
+                        raw.sock.shutdown(socket.SHUT_WR)
+                        assert [raw.read() for _ in range(i % 3)] == [("+", "PONG")] * (i % 3)
+                        assert raw.at_end()
+            wait_blocked(control, 0)
+            end = time.time() + 10
+            while info(control, "connected_clients") > 1:
+                assert time.time() < end
+            control.pipeline([["RPUSH", "q", "1"], ["ZADD", "z", "1", "m"]])
+            assert plain(control.call("EXISTS", "q", "z", "behind", "other")) == 2
+            # what is there is taken all the same
+            with Raw(s.port) as raw:
+                raw.sock.sendall(b"BLPOP q 0\r\nSET behind 1\r\n")
+                raw.sock.shutdown(socket.SHUT_WR)
+                assert [plain(raw.read()) for _ in range(2)] == [["q", "1"], "OK"] and raw.at_end()
 
 
 def test_a_move_to_another_shard_keeps_its_place(server):
@@ -704,3 +735,23 @@ def test_a_reader_misses_nothing(storm):
     storm.stage.run(lambda: not storm.stage.alive)
     for storm.got in seen:
         storm.check(in_order=True)
+
+
+@pytest.mark.parametrize("command", [["BRPOP", "gone:1", "gone:2", "0"], ["BLMOVE", "gone:1", "gone:3", "LEFT", "LEFT", "0"],
+                                     ["BZPOPMIN", "gone:z", "0"], ["XREAD", "BLOCK", "0", "STREAMS", "gone:x", "$"]],
+                         ids=lambda c: c[0])
+def test_who_ends_with_the_command_does_not_wait(server, command):
+    """The command and the end of its connection arrive together: nobody is left behind who would be given
+    an element, and lose it."""
+    with Raw(server.port) as raw:
+        before = info(raw, "connected_clients")
+        for _ in range(60):
+            with server.socket() as s:
+                s.sendall(encode(command))
+        end = time.monotonic() + 20
+        while info(raw, "connected_clients") > before:
+            assert time.monotonic() < end, plain(raw.call("CLIENT", "LIST"))
+            time.sleep(0.01)
+        assert info(raw, "blocked_clients") == 0
+        raw.call("LPUSH", "gone:1", "a")
+        assert plain(raw.call("RPOP", "gone:1")) == "a"

@@ -11,7 +11,7 @@ import pytest
 from conftest import BINARY, ROOT
 
 sys.path.insert(0, os.path.join(ROOT, 'bench'))
-from comparison import plot, report, servers, stalls, workloads  # noqa: E402
+from comparison import plot, readme, report, servers, stalls, workloads  # noqa: E402
 
 COMPARE = os.path.join(ROOT, 'bench', 'compare')
 BUILD = os.path.dirname(os.path.abspath(BINARY))
@@ -35,7 +35,7 @@ def cpu(server, workload, *values, **more):
 def probe(server, event, worst_us, **more):
     of = {'p50': 30.0, 'p99': 50.0, 'p99.9': worst_us / 2, 'max': worst_us}
     return {'server': server, 'event': event, 'kind': 'zset', 'size': 1000, 'event_seconds': 1.0, 'realtime': True,
-            'ping': of, 'get': of, 'late': {'max': 20.0}, **more}
+            'ping': of, 'get': of, 'late': {'max': 20.0}, 'noise': {'max': 80.0, 'p99.9': 70.0}, **more}
 
 
 @pytest.fixture
@@ -52,11 +52,16 @@ def full():
                 'rps': r * (0.5 if s == 'redis' and r == 2000 else 1),
                 'latency_us': {'p50': 30.0 + i, 'p99': 60.0, 'p99.9': 100.0 * i, 'max': 5000.0}}
                for s in ('redis', 'ashlar') for r in (1000, 2000) for i in range(3)]
-    stall = [probe('redis', 'idle', 90.0), probe('redis', 'copy', 2e6, command_seconds=2.1),
-             probe('ashlar-2', 'idle', 80.0), probe('ashlar-2', 'copy', 900.0, command_seconds=0.1),
+    stall = [probe('redis', 'copy', 2e6, command_seconds=2.1), probe('ashlar-2', 'copy', 900.0, command_seconds=0.1),
              probe('ashlar-2', 'deadline', 5000.0, gone_seconds=0.5, free_seconds=1.5)]
     stall[-1]['kind'] = None
-    return head(speed=speed, routing=routing, memory=memory, latency=latency, stalls=stall,
+    agreement = [{'server': 'redis', 'generator': g, 'workload': 'get-16', 'round': i, 'rps': r, 'p50': p50 + i,
+                  'p95': 1000.0, 'p99': 2000.0, 'max': 3000.0, 'generator_us': us}
+                 for g, r, p50, us in (('redis-benchmark', 1e5, 500.0, 2.0), ('ashlar-bench', 1.25e5, 800.0, 1.0))
+                 for i in range(3)]
+    sweep = [{'server': 'redis', 'bound': 'p99<1ms', 'best': 1000.0, 'points': []},
+             {'server': 'ashlar', 'bound': 'p99<1ms', 'best': 1500.0, 'points': []}]
+    return head(speed=speed, routing=routing, memory=memory, latency=latency, stalls=stall, agreement=agreement, sweep=sweep,
                 latency_base={'server': 'redis', 'rps': 2000.0})
 
 
@@ -106,7 +111,17 @@ def test_routing(full):
     assert verdicts == {'GET, 16 deep, 2 shards': True, 'GET, 16 deep, 16 shards': False,
                         'GET, no pipeline, 16 shards': True}
     text = report.markdown(full)
-    assert '**1.60 (× 1.60)**' in text and '9.00 (× 1.80)' in text and '**9.00' not in text
+    assert '| **1.60, × 1.60** |' in text and '| 9.00, × 1.80 |' in text and '**9.00' not in text
+
+
+def test_keys_at_home_have_a_target_of_their_own(full):
+    full['routing'] += (cpu('ashlar', 'home-get-1', 5.0, 5.0, 6.0, shards=1) +
+                        cpu('ashlar-2', 'home-get-1', 5.2, 5.1, 5.0, shards=2))
+    verdicts = {v.what: (v.target, v.reached) for v in report.routing_verdicts(full)}
+    assert verdicts['GET, no pipeline, keys at home, 2 shards'] == (1.02, True)
+    full['routing'][-3:] = cpu('ashlar-2', 'home-get-1', 5.2, shards=2)
+    assert not {v.what: v.reached for v in report.routing_verdicts(full)}['GET, no pipeline, keys at home, 2 shards']
+    assert '5.00 (5.00–6.00)' in report.markdown(full) and 'target ×, keys at home' in report.markdown(full)
 
 
 def test_memory_targets_are_whole_bytes(full):
@@ -121,6 +136,16 @@ def test_latency(full):
     assert points['redis'][0][1]['p50'] == 31.0
     row = table_row(report.markdown(full), '2,000')
     assert row[1].endswith('[1,000/s]') and '[' not in row[2]
+    assert '| Ashlar, 1 shard | 1,500/s | 1.50 |' in report.markdown(full)
+
+
+def test_agreement(full):
+    rows = [line for line in report.markdown(full).splitlines() if line.startswith('| GET, 16 deep | ashlar-bench')]
+    cells = [c.strip() for c in rows[0].strip('|').split('|')]
+    assert cells[2].startswith('125,000') and cells[3] == '1.25' and cells[9] == '0.50' and cells[10] == 'p50 differ'
+    a, b = report.stat([100.0, 110.0]), report.stat([150.0, 151.0])
+    assert not report.agree(a, b) and report.agree(a, b, apart=0.25) and report.agree(a, report.stat([115.0]))
+    assert report.agree(report.stat([100.0, 160.0]), b) and report.agree(None, b) is None
 
 
 def test_stalls(full):
@@ -128,9 +153,42 @@ def test_stalls(full):
     assert verdicts == {'zset of 1,000: COPY on its shard, worst wait, ms': True,
                         'all keys expire at one moment, 1,000 keys, worst wait, ms': False,
                         'all keys expire at one moment, 1,000 keys: memory free after, s': False}
+    row = table_row(report.markdown(full), 'zset of 1,000: COPY on its shard')
+    assert row[1:] == ['2000', '1000', '0.08', '0.90', '0.45', '0.08', '–', 'reached']
+    assert 'gone after 0.50 s, their memory was free after 1.50 s' in report.markdown(full)
+
+
+@pytest.mark.parametrize('worst, turn, wall, idle, expected', [
+    (900.0, 0, 0, 80.0, True),                 # nobody waited
+    (900.0, 1200, 1300, 80.0, False),          # the probe was lucky: the server knows better
+    (5000.0, 0, 900, 80.0, False),             # they waited, the machine was quiet: it is ours
+    (5000.0, 0, 900, 4500.0, report.UNTOLD),   # such waits come without any cause
+    (5000.0, 300, 4800, 80.0, report.UNTOLD),  # another had the core
+    (50000.0, 300, 4800, 80.0, False),         # … but not for that long
+    (5000.0, None, None, 4500.0, False),       # no view of its own: what the probe saw counts
+    (5000.0, 1200, 5000, 9000.0, False)])
+def test_verdicts_of_stalls(full, worst, turn, wall, idle, expected):
+    own = {} if turn is None else {'turn_us': turn, 'turn_wall_us': wall}
+    sample = probe('ashlar-2', 'copy', worst, noise={'max': idle}, **own)
+    full['stalls'] = [sample]
+    assert report.stall_reached(full, sample) == expected
+    assert report.stall_verdicts(full)[0].reached == expected
     text = report.markdown(full)
-    assert table_row(text, 'zset of 1,000: COPY on its shard')[1] == '2000, 2000, 1000 (took 2100)'
-    assert 'the longest wait was 0.09 ms' in text
+    assert ('cannot be told' in text) == (expected == report.UNTOLD)
+
+
+def test_tables_go_into_a_page(full, tmp_path):
+    page = tmp_path / 'README.md'
+    page.write_text('before\n<!-- compare:speed -->\nold\n<!-- end -->\nbetween\n<!-- compare:nothing -->\nkept\n'
+                    '<!-- end -->\nafter\n<!-- compare:stalls -->\n<!-- end -->\n')
+    readme.put(full, page)
+    text = page.read_text()
+    assert 'old' not in text and '| GET, 16 deep |' in text and 'zset of 1,000' in text and '##' not in text
+    assert text.startswith('before\n') and 'between\n<!-- compare:nothing -->\nkept\n<!-- end -->\nafter\n' in text
+    for name in re.findall(r'!\[.*?\]\((.*?)\)', text):
+        xml.etree.ElementTree.parse(tmp_path / name)
+    readme.put(full, page)
+    assert page.read_text() == text
 
 
 def test_summary_counts_targets(full):
@@ -146,7 +204,7 @@ def test_problems_are_told(full):
 
 
 def test_a_part_is_enough(full):
-    for section in ('speed', 'routing', 'memory', 'latency', 'stalls'):
+    for section in ('speed', 'routing', 'memory', 'latency', 'stalls', 'agreement'):
         text = report.markdown(head(**{section: full[section]}))
         assert text.startswith('# Ashlar') and text.count('## ') == (2 if 'broken' in text else 1)
     assert report.markdown(head()).startswith('# Ashlar')
@@ -232,12 +290,28 @@ def test_it_measures_stalls(tmp_path):
     assert not result.get('problems')
     events = [(s['kind'], s['event']) for s in result['stalls']]
     for kind in ('set', 'zset', 'hash'):
-        for event in ('idle', 'build', 'copy', 'rename', 'del', 'expire'):
+        for event in ('build', 'copy', 'rename', 'del', 'expire'):
             assert (kind, event) in events
     assert (None, 'growth') in events and (None, 'deadline') in events
     assert all(s['get']['max'] > 0 and s['ping']['max'] > 0 for s in result['stalls'] if s['requests'] > 1)
     assert all(s['left'] == 0 for s in result['stalls'] if s['event'] == 'expire')
-    assert '## Stalls' in text
+    assert all('turn_us' in s and s['noise']['max'] > 0 for s in result['stalls'])
+    assert '## How long others wait' in text
+
+
+@needs_two_cores
+@pytest.mark.skipif(not os.path.exists(os.path.join(BUILD, 'ashlar-bench')), reason='ashlar-bench has not been built')
+def test_it_measures_within_a_budget(tmp_path):
+    """Everything else that needs ashlar-bench. What it takes depends on the machine; that it chooses its sizes not."""
+    result, text = run_compare(tmp_path, 'latency', 'agreement', 'routing', '--without', 'memcached,ashlar-2', '--minutes',
+                               '0.2', '--keys', '2000', '--shards', '1,2', '--scale', '0.01', '--rounds', '1')
+    assert not result.get('problems')
+    assert {s['generator'] for s in result['agreement']} == {'ashlar-bench', 'redis-benchmark'}
+    assert all(s['generator_us'] > 0 and s['p50'] <= s['p99'] <= s['max'] for s in result['agreement'])
+    home = {s['shards'] for s in result['routing'] if s['workload'].startswith('home-') and 'error' not in s}
+    assert home == {1, 2}  # and no problem: their keys were at home
+    assert {s['server'] for s in result['latency']} == {s['server'] for s in result['sweep']} == {'redis', 'ashlar'}
+    assert '## Latency over rate' in text and '## ashlar-bench beside redis-benchmark' in text
 
 
 def test_it_refuses_what_it_does_not_know():

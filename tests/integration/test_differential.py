@@ -32,7 +32,7 @@ def test_core(name):
     run(name, harness, '2')
 
 
-@pytest.mark.parametrize('name', TYPES)
+@pytest.mark.parametrize('name', TYPES + ['server'])
 def test_server(name):
     # SCAN returns everything at once with one shard only.
     run(name, os.path.abspath(BINARY), '3', '--shards 1' if name == 'generic' else '--shards 4')

@@ -3,20 +3,25 @@
 Clients work on a few keys, each operation with the moments at which it was sent and answered; every
 value written is unique. Then, for each key, an order is looked for in which every answer is the one
 that a single thread would have given: Wing and Gong's search (1993) with Lowe's memory of the states
-seen (2017). HISTORY_SEED is the first seed, HISTORY_OPS the number of operations of each client.
+seen (2017). Some clients vanish before they are answered; what they wrote, they wrote in one with a
+key of its own, which tells later whether it happened. HISTORY_SEED is the first seed, HISTORY_OPS the
+number of operations of each client.
 """
 import os
 import random
+import socket
+import struct
 import threading
 import time
 
 import pytest
 from conftest import SHARDS, _check_end, start_server
-from rawresp import Raw, plain
+from rawresp import Raw, encode, plain
 
 SEED = int(os.environ.get("HISTORY_SEED", "1"))
 OPS = int(os.environ.get("HISTORY_OPS", "150"))
 CLIENTS, KEYS = 8, 3
+ANY = object()  # the answer that nobody got
 
 SWAP = "local old = redis.call('GET', KEYS[1]) redis.call('SET', KEYS[1], ARGV[1]) return old"
 COMPARE = """if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2]) return 1 end
@@ -84,7 +89,7 @@ class Operation:
         self.sent, self.answered, self.answer = sent, answered, answer
 
     def __repr__(self):
-        return "%s(%s, %s) = %s" % (self.kind.__name__, self.old, self.new, self.answer)
+        return "%s(%s, %s) = %s" % (self.kind.__name__, self.old, self.new, "?" if self.answer is ANY else self.answer)
 
 
 # --- the search ----------------------------------------------------------------------------------
@@ -116,7 +121,7 @@ def linearizable(operations, state=None):
             if o.sent > limit:
                 break
             answer, after = MODEL[o.kind](state, o.old, o.new)
-            if answer == o.answer:
+            if o.answer is ANY or answer == o.answer:
                 stack.append((first, ahead | {i}, after))
     return False
 
@@ -131,6 +136,10 @@ def test_the_search_finds_violations():
     assert not linearizable([o(put, "a", 0, 1, "OK"), o(get, None, 2, 3, None)])
     stale = [o(put, "a", 0, 1, "OK"), o(put, "b", 2, 9, "OK"), o(get, None, 3, 4, "b"), o(get, None, 5, 6, "a")]
     assert not linearizable(stale)
+    lost = [o(put, "a", 0, 1, "OK"), o(put, "b", 2, 9, ANY)]
+    assert linearizable(lost + [o(get, None, 3, 4, "a"), o(get, None, 5, 6, "b")])
+    assert not linearizable(lost + [o(get, None, 3, 4, "b"), o(get, None, 5, 6, "a")])
+    assert not linearizable(lost + [o(get, None, 10, 11, "a")])
 
 
 # --- recording -----------------------------------------------------------------------------------
@@ -143,8 +152,28 @@ def recorded(request):
     _check_end(s)
 
 
+BOTH = "redis.call('SET', KEYS[1], ARGV[1]) redis.call('SET', KEYS[2], 1)"
+LOST = [lambda key, new, side: [["MSET", key, new, side, 1]],
+        lambda key, new, side: [["MULTI"], ["SET", side, 1], ["SET", key, new], ["EXEC"]],
+        lambda key, new, side: [["EVAL", BOTH, 2, key, side, new]]]
+
+
+def vanish(port, rnd, raw, key, new):
+    """Writes, and is gone before the answer; True when it has happened, False when it never will."""
+    with Raw(port) as lost:
+        number = plain(lost.call("CLIENT", "ID"))
+        lost.sock.sendall(b"".join(encode(c) for c in rnd.choice(LOST)(key, new, "lost:" + new)))
+        if rnd.random() < 0.5:
+            lost.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    while plain(raw.call("CLIENT", "LIST", "ID", number)):
+        pass
+    return plain(raw.call("EXISTS", "lost:" + new)) == 1
+
+
+@pytest.mark.parametrize("share", [0, 0.1], ids=["all-stay", "some-vanish"])
 @pytest.mark.parametrize("seed", range(SEED, SEED + 3))
-def test_history(recorded, seed):
+def test_history(recorded, seed, share):
+    undone = []
     history = {"key:%d" % i: [] for i in range(KEYS)}
     kinds = list(MODEL)
     failures = []
@@ -160,6 +189,12 @@ def test_history(recorded, seed):
                     key, kind = rnd.choice(list(history)), rnd.choice(kinds)
                     old, new = last.get(key, "none"), "%d.%d" % (number, i)
                     sent = time.monotonic_ns()
+                    if rnd.random() < share:
+                        if vanish(recorded.port, rnd, raw, key, new):
+                            history[key].append(Operation(put, old, new, sent, time.monotonic_ns(), ANY))
+                        else:
+                            undone.append("lost:" + new)
+                        continue
                     answer = kind(raw, key, old, new)
                     answered = time.monotonic_ns()
                     history[key].append(Operation(kind, old, new, sent, answered, answer))
@@ -175,5 +210,8 @@ def test_history(recorded, seed):
         t.join(60)
         assert not t.is_alive()
     assert not failures, failures
+    if undone:
+        with Raw(recorded.port) as raw:
+            assert plain(raw.call("EXISTS", *undone)) == 0, "it happened after all"
     for key, operations in history.items():
         assert linearizable(operations), (key, sorted(operations, key=lambda o: o.sent)[:50])

@@ -169,6 +169,7 @@ def test_messages_come_between_confirmations(launched):
 def test_subscribers_are_killed_in_the_middle(launched):
     port = launched.port
     stop = threading.Event()
+    over = []  # victims that have ended: the killer goes on until then, or the last ones would wait for messages
 
     def victim(seed):
         rng = random.Random(seed)
@@ -188,16 +189,22 @@ def test_subscribers_are_killed_in_the_middle(launched):
             except EOFError:
                 pass
 
+    def counted_victim(seed):
+        try:
+            victim(seed)
+        finally:
+            over.append(seed)
+
     def killer():
         with Raw(port) as c:
-            while not stop.is_set():
+            while len(over) < 8:
                 assert c.call('CLIENT', 'KILL', 'TYPE', 'pubsub')[0] == ':'
 
     def publish_all():
         for round_ in range(2):
             in_threads([lambda w=w: publisher(port, w, {}) for w in range(PUBLISHERS)])
         stop.set()
-    in_threads([publish_all, killer] + [lambda n=n: victim(n) for n in range(8)])
+    in_threads([publish_all, killer] + [lambda n=n: counted_victim(n) for n in range(8)])
     with Raw(port) as c:
         while c.call('PUBSUB', 'NUMPAT') != (':', 0) or c.call('PUBSUB', 'CHANNELS') != ('*', []) or \
                 c.call('PUBSUB', 'SHARDCHANNELS') != ('*', []):

@@ -13,7 +13,6 @@ INFO_LACKING = {
     'expired_stale_perc', 'expired_time_cap_reached_count', 'expire_cycle_cpu_milliseconds',
     'dump_payload_sanitizations',
     'total_reads_processed', 'total_writes_processed', 'reply_buffer_shrinks', 'reply_buffer_expands',
-    'lazyfreed_objects',
 }
 
 
@@ -142,6 +141,26 @@ def test_info_shards(client, server):
     slots = [(int(s[1]), int(s[2])) for s in shards]
     assert slots[0][0] == 0 and slots[-1][1] == 16383
     assert all(a[1] + 1 == b[0] for a, b in zip(slots, slots[1:]))
+
+
+def longest_turns(server):
+    text = raw(server).execute_command('INFO', 'shards')
+    found = re.findall(r'longest_turn_usec=(\d+),longest_turn_cpu_usec=(\d+)', text)
+    return max(int(wall) for wall, _ in found), max(int(cpu) for _, cpu in found)
+
+
+def test_longest_turn(client, server):
+    """A shard that sleeps keeps others waiting, but not by work of its own; one that computes does both."""
+    client.config_resetstat()
+    client.execute_command('DEBUG', 'SLEEP', '0.2')
+    wall, cpu = longest_turns(server)
+    assert wall >= 200000 and cpu < 100000
+    client.config_resetstat()
+    client.eval('local n = 0; for i = 1, 3e6 do n = n + i end', 0)
+    wall, cpu = longest_turns(server)
+    assert wall >= cpu * 0.9 and cpu > 1000  # 3 million rounds in 1 ms: no machine that there is
+    client.config_resetstat()
+    assert longest_turns(server)[1] < cpu
 
 
 def test_instantaneous_ops(client):
@@ -352,13 +371,10 @@ def test_debug_protocol(server, oracle, kind, resp):
     def ask(s):
         with s.socket() as sock:
             if resp == 3:
-                sock.sendall(b'HELLO 3\r\n')
-                sock.settimeout(0.3)
-                try:
-                    while True:
-                        sock.recv(65536)
-                except OSError:
-                    sock.settimeout(10)
+                sock.sendall(b'HELLO 3\r\nECHO hello-end\r\n')
+                data = b''
+                while not data.endswith(b'hello-end\r\n'):
+                    data += sock.recv(65536)
             sock.sendall(b'DEBUG PROTOCOL %s\r\nECHO the-end\r\n' % kind.encode())
             data = b''
             while not data.endswith(b'the-end\r\n'):
@@ -590,3 +606,60 @@ def test_shutdown(launch):
         sock.sendall(b'SHUTDOWN NOSAVE\r\n')
         assert sock.recv(100) == b''
     assert s.process.wait(10) == 0
+
+
+@pytest.mark.parametrize('count', [1, 40, 600, 3000])
+def test_memory_usage_of_every_encoding(client, count):
+    """It once took the block of a small sorted set for another allocator's, and the server crashed."""
+    p = client.pipeline(transaction=False)
+    for i in range(count):
+        p.rpush('list', 'e%d' % i)
+        p.sadd('set', 'm%d' % i)
+        p.sadd('ints', i)
+        p.zadd('zset', {'m%d' % i: i})
+        p.hset('hash', 'f%d' % i, i)
+        p.hset('fields', 'f%d' % i, i)
+        p.execute_command('HPEXPIRE', 'fields', '1000000', 'FIELDS', '1', 'f%d' % i)
+        p.xadd('stream', {'a': 'b'}, '%d-1' % (i + 1))
+    p.xgroup_create('stream', 'g', '0')
+    p.xreadgroup('g', 'c', {'stream': '>'})
+    p.set('int', 12)
+    p.set('short', 'x')
+    p.set('long', 'x' * 10 * count)
+    p.execute()
+    for key in client.keys():
+        assert client.memory_usage(key) > 16
+    client.flushall()
+
+
+def test_oom_score_adj(server, client):
+    def score():
+        with open('/proc/%d/oom_score_adj' % server.pid) as f:
+            return int(f.read())
+    before = score()
+    client.execute_command('CONFIG', 'SET', 'oom-score-adj-values', '7 20 30', 'oom-score-adj', 'relative')
+    assert score() == before + 7
+    client.config_set('oom-score-adj-values', '9 20 30')
+    assert score() == before + 9
+    client.config_set('oom-score-adj', 'absolute')
+    assert score() == 9
+    client.config_set('oom-score-adj', 'no')
+    assert score() == before
+
+
+def test_lazyfreed_objects(client):
+    client.config_resetstat()
+    client.sadd('big', *range(20000))
+    client.unlink('big')
+    for _ in range(1000):
+        if client.info('memory')['lazyfree_pending_objects'] == 0:
+            break
+    assert client.info('memory')['lazyfreed_objects'] == 1
+
+
+def test_memory_of_many_keys_in_one_command_is_given_back(client):
+    client.ping()
+    before = client.info('memory')['used_memory']
+    client.delete(*['nosuch%d' % i for i in range(100000)])
+    client.ping()
+    assert client.info('memory')['used_memory'] < before + 1000000

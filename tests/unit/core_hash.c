@@ -101,6 +101,17 @@ Test(hash, siphash_1_3_of_every_length)
     }
 }
 
+Test(hash, what_is_known_of_a_member)
+{
+    char text[] = "member:1", same[] = "member:1";
+    hash_known = (struct hash_known){text, 8, 42};
+    cr_assert_eq(hash_member(text, 8), 42);
+    cr_assert_eq(hash_member(text, 7), hash_bytes(text, 7));
+    cr_assert_eq(hash_member(same, 8), hash_bytes(same, 8));
+    hash_known.data = NULL;
+    cr_assert_eq(hash_member(text, 8), hash_bytes(text, 8));
+}
+
 Test(hash, crc16)
 {
     cr_assert_eq(hash_crc16("123456789", 9), 0x31c3);

@@ -24,6 +24,56 @@ TestSuite(core_script, .init = setup, .fini = teardown);
 #define expect_eval(reply, ...) \
     cr_expect_str_eq(script_harness_eval(sh, __VA_ARGS__, NULL), reply)
 
+/* --- KEYS and ARGV --- */
+
+/* The tables serve again from run to run: whatever a script does to them, the next one sees its own
+ * keys and arguments and nothing else. */
+Test(core_script, keys_and_arguments_are_fresh)
+{
+    static const char *const mess[] = {
+        "KEYS[1] = 'x' ARGV[1] = 'y'",
+        "KEYS[1] = nil",
+        "KEYS[2] = nil ARGV[1] = nil",
+        "KEYS[3] = 'more' ARGV[2] = 'more'",
+        "KEYS.name = 'more' ARGV.name = 1",
+        "KEYS[0] = 1 ARGV[-1] = 1 ARGV[0.5] = 1",
+        "KEYS[1] = nil KEYS[7] = 1",
+        "KEYS[1] = nil KEYS.a = 1",
+        "table.remove(KEYS, 1)",
+        "table.insert(KEYS, 1, 'first') table.insert(ARGV, 'last')",
+        "setmetatable(KEYS, {__index = function() return 'never' end})",
+        "setmetatable(ARGV, {__newindex = function() end})",
+        "rawset(KEYS, 'x', 1) rawset(ARGV, 2, 1)",
+        "for i = 1, 1000 do KEYS[i] = i end for i = 3, 1000 do KEYS[i] = nil end",
+        "for i = 1, 1000 do KEYS['n' .. i] = i end for i = 1, 1000 do KEYS['n' .. i] = nil end",
+        "local k = KEYS k[1], k[2] = k[2], k[1]",
+        "kept = KEYS", /* refused, as any global is */
+        "error('in the middle')",
+        "KEYS[3] = 1 return {KEYS, ARGV}",
+    };
+    static const char check[] =
+        "local n, m = 0, 0 "
+        "for k, v in pairs(KEYS) do n = n + 1 end for k, v in pairs(ARGV) do m = m + 1 end "
+        "return {KEYS[1], KEYS[2], ARGV[1], n, m, tostring(getmetatable(KEYS)), "
+        "tostring(getmetatable(ARGV)), tostring(KEYS[3]), tostring(KEYS.name)}";
+    for (size_t i = 0; i < sizeof mess / sizeof *mess; i++) {
+        for (int round = 0; round < 2; round++) {
+            script_harness_eval(sh, mess[i], "k1", "k2", ",", "a1", NULL);
+            const char *reply = script_harness_eval(sh, check, "one", "two", ",", "three", NULL);
+            cr_expect_str_eq(reply,
+                             "*9\r\n$3\r\none\r\n$3\r\ntwo\r\n$5\r\nthree\r\n:2\r\n:1\r\n"
+                             "$3\r\nnil\r\n$3\r\nnil\r\n$3\r\nnil\r\n$3\r\nnil\r\n",
+                             "after %s: %s", mess[i], reply);
+        }
+    }
+    expect_eval(":0\r\n", "return #KEYS + #ARGV");
+    expect_eval(":0\r\n", "return #KEYS + #ARGV");
+    expect_eval("$1\r\nb\r\n", "return KEYS[2]", "a", "b");
+    expect_eval("$-1\r\n", "return KEYS[2]", "a");
+    expect_eval("$1\r\nj\r\n", "return KEYS[10]", "a", "b", "c", "d", "e", "f", "g", "h", "i", "j");
+    expect_eval("$-1\r\n", "return KEYS[10]", "a", "b", "c", "d", "e", "f", "g", "h", "i");
+}
+
 /* --- Values --- */
 
 Test(core_script, sha_and_flags)
@@ -229,6 +279,29 @@ Test(core_script, memory_is_counted_and_given_back)
     cr_expect_lt(script_vm_memory_bytes(sh->vm), before + 200000); /* Lua keeps a buffer */
     script_vm_flush(sh->vm);
     cr_expect_eq(script_vm_memory_bytes(sh->vm), 0);
+}
+
+Test(core_script, garbage_is_collected_in_slices)
+{
+    expect_eval(":0\r\n", "local t = {} for i=1,200 do t[i]=('x'):rep(100000)..i end return 0");
+    size_t before = script_vm_memory_bytes(sh->vm);
+    cr_expect_gt(before, 16 << 20);
+    int slices = 0;
+    while (script_vm_collect_slice(sh->vm)) {
+        cr_assert_lt(slices++, 100000);
+    }
+    cr_expect_lt(script_vm_memory_bytes(sh->vm), 1 << 20);
+    char *big = malloc((8 << 20) + 1);
+    memset(big, 'x', 8 << 20);
+    big[8 << 20] = 0;
+    expect_eval(":8388608\r\n", "return #ARGV[1]", ",", big);
+    free(big);
+    cr_expect_gt(script_vm_memory_bytes(sh->vm), 8 << 20);
+    while (script_vm_collect_slice(sh->vm)) {
+    }
+    cr_expect_lt(script_vm_memory_bytes(sh->vm), 1 << 20);
+    cr_expect_not(script_vm_collect_slice(sh->vm));
+    expect_eval(":200\r\n", "local t = {} for i=1,200 do t[i]=('x'):rep(100000)..i end return #t");
 }
 
 Test(core_script, out_of_memory_is_an_error)

@@ -180,7 +180,8 @@ Test(table, bytes_per_item)
             points++;
         }
     }
-    cr_assert_leq(sum / points, 10.6, "%.2f bytes per item", sum / points);
+    /* what the allocator rounds up to is in it: segments use all of their blocks */
+    cr_assert_leq(sum / points, 10.8, "%.2f bytes per item", sum / points);
     end(&t, items);
 }
 
