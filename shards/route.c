@@ -416,7 +416,9 @@ static void send_by_keys(struct shard *s, struct conn *conn, const struct comman
     } else if (cmd->undeclared != NULL && cmd->undeclared(argv, argc)) {
         reach = REACH_ALL;
     }
+    uint32_t roams = 0;
     if (s->server->shard_count == 1) {
+        roams = reach != REACH_NAMED ? OP_ROAMS : 0;
         reach = REACH_NAMED; /* all is in reach */
     } else if (reach == REACH_TRY && s->route->in_multi) {
         reach = REACH_ALL; /* one command of a transaction cannot be run anew */
@@ -425,6 +427,7 @@ static void send_by_keys(struct shard *s, struct conn *conn, const struct comman
         group_lend_all(s, conn, cmd, argv, argc, keys, nkeys);
     } else {
         route_by_keys(s, conn, cmd, argv, argc, nkeys);
+        conn->last_op->flags |= roams;
     }
     if (extra != NULL) {
         attach(conn, extra, reach == REACH_TRY ? OP_STALLS : 0);

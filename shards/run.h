@@ -64,6 +64,8 @@ enum op_flag {
     OP_AGAIN = 1 << 19,  /* outcome: reached beyond its keys, changed nothing, is to be run anew */
     OP_LISTED = 1 << 20, /* home: waits to be sent anew */
     OP_DROPPED = 1 << 21, /* home: … which nobody wants any more */
+    OP_RESTS = 1 << 22,   /* left in the middle (slices.h), to be gone on with (executing shard) */
+    OP_ROAMS = 1 << 23,   /* one shard only: may touch keys that it does not name */
 };
 
 struct op {
@@ -81,7 +83,7 @@ struct op {
     uint16_t db;
     uint8_t resp;
     /* written by the executing shard; the home looks at flags above meanwhile, so these are apart */
-    uint32_t outcome;      /* OP_FAILED, OP_HELD, OP_SKIPPED, OP_WAITS */
+    uint32_t outcome;      /* OP_FAILED, OP_HELD, OP_SKIPPED, OP_WAITS, OP_RESTS */
     size_t reply_bytes;
     uint64_t ticks;        /* CPU ticks it took */
     uint64_t member_hash;  /* of the member that it names, if that was prefetched; else 0 */
@@ -240,6 +242,8 @@ struct lend {
     bool whole;              /* all slots of all shards: no views, the keyspaces themselves */
     uint16_t runner;         /* shard */
     struct op *runner_op;
+    struct key *own_keys;    /* the runner's, while its op shows all */
+    uint32_t own_nkeys;
     struct keyspace **views; /* by shard id, for struct call; filled in by the runner */
     struct lend_part *parts; /* one per part, the runner's included (its view unused) */
     uint32_t nparts;
