@@ -28,6 +28,8 @@ enum {
     CYCLES_DUE = 2,               /* the one under way spares what was young when it began */
     SLICE_STEP_KB = 16,
     SLICE_STEPS = 4,
+    RUNNER_NAMES = 2,             /* upvalues of STACK_RUNNER: "KEYS" and "ARGV", */
+    RUNNER_TABLES = 4,            /* and what they were in the last run */
 };
 
 /* --- Memory --- */
@@ -276,6 +278,8 @@ static void forget_arguments(struct script_state *state)
         lua_pushvalue(state->lua, name);
         lua_pushnil(state->lua);
         lua_rawset(state->lua, STACK_GLOBALS);
+        lua_pushnil(state->lua);
+        lua_setupvalue(state->lua, STACK_RUNNER, RUNNER_TABLES + name - STACK_KEYS);
     }
 }
 
@@ -482,9 +486,8 @@ static bool is_plain(lua_State *lua, uint32_t n)
 static void set_argument_table(lua_State *lua, int which, bool reuse, const struct slice *strings,
                                uint32_t n)
 {
-    enum { NAMES = 2, TABLES = 4 };
     if (reuse) {
-        lua_pushvalue(lua, lua_upvalueindex(TABLES + which));
+        lua_pushvalue(lua, lua_upvalueindex(RUNNER_TABLES + which));
         if (lua_istable(lua, -1) && is_plain(lua, n)) {
             set_strings(lua, strings, n);
             lua_pop(lua, 1);
@@ -494,8 +497,8 @@ static void set_argument_table(lua_State *lua, int which, bool reuse, const stru
     }
     push_strings(lua, strings, n);
     lua_pushvalue(lua, -1);
-    lua_replace(lua, lua_upvalueindex(TABLES + which));
-    lua_pushvalue(lua, lua_upvalueindex(NAMES + which));
+    lua_replace(lua, lua_upvalueindex(RUNNER_TABLES + which));
+    lua_pushvalue(lua, lua_upvalueindex(RUNNER_NAMES + which));
     lua_insert(lua, -2);
     lua_rawset(lua, lua_upvalueindex(1));
 }
