@@ -661,10 +661,15 @@ static void send_and_wait(struct shard *s, struct conn *conn, const struct comma
                           struct slice *argv, uint32_t argc, const struct wait *again)
 {
     struct route *r = s->route;
-    if (r->own_text != NULL) {
+    struct inbuf *before = r->own_text; /* an inline command's arguments lie there */
+    if (before != NULL) {
+        before->refs++;
         own_text_end(r);
     }
     own_text_keep(r, argv, argc, 0);
+    if (before != NULL) {
+        inbuf_release(before);
+    }
     r->waits = true;
     r->again = again;
     send_by_keys(s, conn, cmd, argv, argc);
