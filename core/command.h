@@ -201,6 +201,7 @@ struct command {
 
     /* filled in when the table is built */
     uint16_t id;              /* index for statistics; subcommands have their own */
+    uint16_t only_key;        /* the argument that is its one key, and it reaches no others; else 0 */
     const struct command *parent;
     char full_name[48];       /* "client|list" */
 };

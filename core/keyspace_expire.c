@@ -269,7 +269,7 @@ int64_t keyspace_expire_next_ms(const struct keyspace *ks)
 
 enum {
     IDLE_MIN_BYTES = 512 << 10, /* less is not worth a pass */
-    IDLE_SHARE = 32,            /* nor is less than this share of what is in use */
+    IDLE_SHARE = 64,            /* nor is less than this share of what is in use */
 };
 
 struct compaction {

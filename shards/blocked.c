@@ -541,9 +541,6 @@ void blocked_prepare(struct shard *s, struct op *op, const struct wait *again)
     const uint32_t nparts = group != NULL ? group->nparts : 1;
     struct wait *w = run_alloc(&s->run_pool, op->run, sizeof *w + nparts * sizeof w->parts[0]);
     *w = (struct wait){.timekeeper = op->nkeys > 0 ? op->keys[0].shard : op->run->shard};
-    if (op->run->conn->flags & CONN_EOF) {
-        atomic_init(&w->state, WAIT_GONE); /* the end came along with the command: it only tries */
-    }
     if (again != NULL) {
         w->deadline_ns = again->deadline_ns;
         w->place = again->left;

@@ -118,8 +118,7 @@ struct blocked *blocked_new(void);
 void blocked_free(struct blocked *b);
 
 /* --- home --- */
-/* The op (a head with all its parts) may have to wait; not when its client is known to be gone. again:
- * the wait that it takes up, or NULL. */
+/* The op (a head with all its parts) may have to wait. again: the wait that it takes up, or NULL. */
 void blocked_prepare(struct shard *s, struct op *op, const struct wait *again);
 /* Ends the wait of a connection's last command; false when it does not wait (any more). A command
  * that is still under way will not begin to wait if why is WAIT_GONE. */

@@ -38,17 +38,6 @@ bool exec_may_touch(void *shard, uint16_t slot)
     return !s->exec->held_all && s->exec->held[slot] == 0;
 }
 
-static void chain_append(struct chain *chain, struct run *run)
-{
-    run->next = NULL;
-    if (chain->last != NULL) {
-        chain->last->next = run;
-    } else {
-        chain->first = run;
-    }
-    chain->last = run;
-}
-
 /* --- conflicts ------------------------------------------------------------------------------ */
 
 static void mark_waiting(struct exec *x, const struct run *run)
@@ -223,8 +212,11 @@ static int64_t member_at(const struct op *op)
     return at < 0 ? (int64_t)op->argc + at : at;
 }
 
-static void run_call(struct shard *s, struct op *op, struct call *c)
+/* One clock read per command: where it begins is where the one before it has ended, if nothing else
+ * was done in between. */
+static inline void run_call(struct shard *s, struct op *op, struct call *c)
 {
+    struct exec *x = s->exec;
     struct reply *out = c->out;
     struct op *outer = s->executing;
     s->executing = op;
@@ -237,12 +229,16 @@ static void run_call(struct shard *s, struct op *op, struct call *c)
         const struct slice *member = &op->argv[member_at(op)];
         hash_known = (struct hash_known){member->ptr, member->len, op->member_hash};
     }
-    uint64_t start = clock_ticks();
+    uint64_t start = x->ticks != 0 ? x->ticks : clock_ticks();
+    x->ticks = 0;
     op->command->run(c);
-    op->ticks += clock_ticks() - start;
+    uint64_t end = clock_ticks();
+    op->ticks += end - start;
     hash_known.data = NULL;
     if (s->interests > 0 || (op->flags & OP_TRACK)) {
         track(s, op);
+    } else {
+        x->ticks = end;
     }
     s->executing = outer;
     out->muted = false;
@@ -273,6 +269,7 @@ void exec_again(struct shard *s, struct op *op, const struct key *keys, uint32_t
     c.nkeys = nkeys;
     c.flags |= CALL_SERVING;
     c.wait = wait;
+    s->exec->ticks = 0;
     run_call(s, op, &c);
 }
 
@@ -461,6 +458,7 @@ static bool op_begin_sliced(struct shard *s, struct run *run, struct op *op,
 /* True: the op that rested is done. */
 static bool op_go_on(struct shard *s, struct op *op)
 {
+    s->exec->ticks = 0;
     if (slice_go_on(s, op) == SLICE_RESTS) {
         return false;
     }
@@ -517,6 +515,7 @@ static void lend_released(struct shard *s, struct lend_part *part)
 static bool run_lend_op(struct shard *s, struct run *run, struct op *op)
 {
     struct lend *lend = op->group->lend;
+    s->exec->ticks = 0;
     if (!(op->outcome & OP_HELD)) {
         lend_hold(s, op);
     }
@@ -575,6 +574,7 @@ static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
     struct op *ahead[PREFETCH_OPS];
     uint32_t n = 0;
     while (run != NULL && n < PREFETCH_OPS) {
+        run_prefetch(run->next);
         for (; op != NULL && n < PREFETCH_OPS; op = op->run_next) {
             ahead[n++] = op;
         }
@@ -582,6 +582,7 @@ static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
         op = run != NULL ? run->at : NULL;
     }
     s->exec->prefetched = n;
+    s->exec->ticks = 0;
     if ((n == 1 && ahead[0]->nkeys <= 1) || s->exec->holds > 0) {
         return; /* nothing to overlap; or tables that a borrower may be changing */
     }
@@ -633,6 +634,7 @@ static enum run_state run_op(struct shard *s, struct run *run, struct op *op)
 {
     if ((run->flags & RUN_DIRECT) && s->pushes->count > 0) {
         pushes_flush(s); /* push.h I2: its reply goes out at once */
+        s->exec->ticks = 0;
     }
     sched_point("run");
     if (__builtin_expect(op->command->flags & CMD_SLICED, 0) && slice_wanted(op) &&
@@ -669,6 +671,7 @@ static inline void op_end(struct shard *s, struct run *run, struct op *op)
         run->unit = NULL;
         if (blocked_ready(s)) {
             blocked_serve(s, true);
+            s->exec->ticks = 0;
         }
     }
 }
@@ -693,6 +696,9 @@ static enum run_state run_ops(struct shard *s, struct run *run)
         x->waits_for_horizon = true;
         return RUN_LEFT;
     }
+    if (run->at == run->first && !(run->flags & RUN_DIRECT)) {
+        run_make_reply_room(run);
+    }
     bool inside = false; /* a free run: within a transaction that has begun */
     while (run->at != NULL) {
         struct op *op = run->at;
@@ -703,6 +709,7 @@ static enum run_state run_ops(struct shard *s, struct run *run)
         inside = (run->flags & RUN_FREE) && (op->flags & OP_MORE);
         if (s->config->core.maxmemory > 0 && run->unit == NULL && needs_room(op)) {
             evict_before(s);
+            x->ticks = 0;
         }
         if (run->unit == NULL && (op->flags & OP_MORE)) {
             run->unit = op;
@@ -712,6 +719,7 @@ static enum run_state run_ops(struct shard *s, struct run *run)
         }
         x->prefetched--;
         if (op->flags & OP_CHECK) {
+            x->ticks = 0;
             if (!watch_decide(s, op)) {
                 return RUN_LEFT;
             }
@@ -763,6 +771,7 @@ static void pass(struct shard *s)
     x->waits_for_horizon = false;
     x->prefetched = 0;
     slices_turn(s);
+    x->ticks = 0;
     struct run **link = &x->waiting;
     while (*link != NULL) {
         struct run *run = *link;
@@ -860,6 +869,16 @@ static void take_late(struct shard *s)
     }
 }
 
+static void chain_join(struct chain *chain, struct run *first)
+{
+    if (chain->last != NULL) {
+        chain->last->next = first;
+    } else {
+        chain->first = first;
+    }
+    chain->last = first->chain_last;
+}
+
 static void take(struct shard *s)
 {
     struct exec *x = s->exec;
@@ -871,11 +890,7 @@ static void take(struct shard *s)
             chains_add(x, (struct run *)m);
             break;
         case MESSAGE_RETURNS:
-            for (struct run *run = (struct run *)m; run != NULL;) {
-                struct run *after = run->next;
-                chain_append(&x->done, run);
-                run = after;
-            }
+            chain_join(&x->done, (struct run *)m);
             break;
         case MESSAGE_READY:
         case MESSAGE_RELEASE:
@@ -911,12 +926,9 @@ static void merge_chains(struct exec *x)
 {
     struct run **link = &x->waiting;
     for (uint32_t i = 0; i < x->chains_count; i++) {
-        struct run *first = x->chains[i], *last = first;
+        struct run *first = x->chains[i], *last = first->chain_last;
         while (*link != NULL && !run_before(first, *link)) {
             link = &(*link)->next;
-        }
-        while (last->next != NULL) {
-            last = last->next;
         }
         last->next = *link;
         *link = first;
@@ -931,9 +943,9 @@ static void send_returns(struct shard *s)
     for (unsigned home = 0; home < server->shard_count; home++) {
         struct chain *chain = &s->returns[home];
         if (chain->first != NULL) {
-            chain->first->message.kind = MESSAGE_RETURNS;
-            shard_send(s, server->shards[home], &chain->first->message);
-            *chain = (struct chain){NULL, NULL};
+            struct run *first = chain_close(chain);
+            first->message.kind = MESSAGE_RETURNS;
+            shard_send(s, server->shards[home], &first->message);
         }
     }
     s->exec->returning = false;
@@ -984,6 +996,14 @@ static void refuse_list(struct shard *s, struct run **link, const char *error)
     }
 }
 
+static struct run *last_of(struct run *run)
+{
+    while (run->next != NULL) {
+        run = run->next;
+    }
+    return run;
+}
+
 /* What came before the shard was known to be busy gets the same answer as what comes now. It has had
  * no effect, so its place in the order does not matter. behind: the run that the script is in; NULL:
  * the shard is lent to it. */
@@ -998,8 +1018,10 @@ static void refuse_waiting(struct shard *s, struct run *behind)
     uint32_t left = 0;
     for (uint32_t i = 0; i < x->chains_count; i++) {
         refuse_list(s, &x->chains[i], error);
-        if (x->chains[i] != NULL) {
-            x->chains[left++] = x->chains[i];
+        struct run *first = x->chains[i];
+        if (first != NULL) {
+            first->chain_last = last_of(first);
+            x->chains[left++] = first;
         }
     }
     x->chains_count = left;
@@ -1011,8 +1033,7 @@ void exec_serve(struct shard *s)
     struct exec *x = s->exec;
     take(s);
     if (x->local.first != NULL) {
-        chains_add(x, x->local.first);
-        x->local = (struct chain){NULL, NULL};
+        chains_add(x, chain_close(&x->local));
     }
     refuse_waiting(s, s->executing->run);
     pushes_flush(s); /* push.h I2 */
@@ -1044,8 +1065,7 @@ bool exec_turn(struct shard *s)
         monitor_show(s, x->horizon);
     }
     if (x->local.first != NULL) {
-        chains_add(x, x->local.first);
-        x->local = (struct chain){NULL, NULL};
+        chains_add(x, chain_close(&x->local));
     }
     merge_chains(x);
     if (x->held_all && busy_any(&s->server->busy)) {

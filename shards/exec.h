@@ -36,6 +36,8 @@ struct exec {
     bool held_all;           /* the whole shard is lent */
     struct message *asked, *asked_last; /* MESSAGE_ASK that wait until the shard is back */
     struct message *late, *late_last;   /* READY and RELEASE that came while a script ran */
+    uint64_t ticks;          /* at the end of the command before, where the next one begins; 0: something
+                                else was done since */
     uint32_t prefetched;     /* ops ahead whose memory is on its way */
     struct chain local;      /* own runs of the phase that just closed */
     struct chain done;       /* runs at home here that are done */

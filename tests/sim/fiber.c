@@ -128,7 +128,7 @@ void sim_fiber_trace(const char *format, ...)
 }
 
 #if defined(__SANITIZE_ADDRESS__)
-static void switch_stack(struct context *from, struct context *to)
+static void __attribute__((noinline)) switch_stack(struct context *from, struct context *to)
 {
     __sanitizer_start_switch_fiber(&from->fake_stack, to->stack, to->stack_bytes);
     swapcontext(&from->machine, &to->machine);
@@ -140,7 +140,7 @@ static void fiber_begins(void)
     __sanitizer_finish_switch_fiber(NULL, &scheduler.stack, &scheduler.stack_bytes);
 }
 #else
-static void switch_stack(struct context *from, struct context *to)
+static void __attribute__((noinline)) switch_stack(struct context *from, struct context *to)
 {
     if (_setjmp(from->here) != 0) {
         return;
@@ -229,6 +229,20 @@ static void fiber_main(void)
     abort(); /* nothing stops the server */
 }
 
+/* Not in the loop: getcontext() may return twice. */
+static void __attribute__((noinline)) fiber_init(struct fiber *f, struct shard *shard)
+{
+    char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (stack == MAP_FAILED || getcontext(&f->context.machine) != 0) {
+        abort();
+    }
+    f->shard = shard;
+    f->context.stack = f->context.machine.uc_stack.ss_sp = stack;
+    f->context.stack_bytes = f->context.machine.uc_stack.ss_size = STACK_BYTES;
+    makecontext(&f->context.machine, fiber_main, 0);
+}
+
 void sim_fibers_start(struct server *server)
 {
     clock_source = (struct clock_source){.mono_ns = mono_ns, .unix_us = unix_us};
@@ -237,17 +251,8 @@ void sim_fibers_start(struct server *server)
     fiber_count = server->shard_count;
     server->start_count = server->shard_count; /* so that none waits for the others */
     for (unsigned i = 0; i < fiber_count; i++) {
-        struct fiber *f = &fibers[i];
-        char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (stack == MAP_FAILED || getcontext(&f->context.machine) != 0) {
-            abort();
-        }
-        f->shard = server->shards[i];
-        f->context.stack = f->context.machine.uc_stack.ss_sp = stack;
-        f->context.stack_bytes = f->context.machine.uc_stack.ss_size = STACK_BYTES;
-        makecontext(&f->context.machine, fiber_main, 0);
-        enter(f);
+        fiber_init(&fibers[i], server->shards[i]);
+        enter(&fibers[i]);
     }
 }
 
