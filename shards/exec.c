@@ -770,8 +770,8 @@ static void pass(struct shard *s)
     x->marked = x->marked_all = false;
     x->waits_for_horizon = false;
     x->prefetched = 0;
-    x->ticks = 0;
     slices_turn(s);
+    x->ticks = 0;
     struct run **link = &x->waiting;
     while (*link != NULL) {
         struct run *run = *link;
