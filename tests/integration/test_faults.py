@@ -68,14 +68,15 @@ def test_no_descriptors_left(limited, shards, backend):
 @pytest.mark.parametrize("shards", [1, 4])
 def test_no_memory_left_for_strings(limited, shards):
     """Values that do not fit are refused; what was there stays, and smaller ones go on."""
-    s = limited("-v 3000000", shards=shards)
+    s = limited("-v 1000000", shards=shards)
     with Raw(s.port) as raw:
+        raw.sock.settimeout(120)
         assert raw.call("SET", "kept", "here") == ("+", "OK")
         answers = set()
-        for i in range(12):
-            for command in (["SETRANGE", "r%d" % i, 500_000_000, "x"], ["SETBIT", "b%d" % i, 4_000_000_000, 1],
+        for i in range(3):
+            for command in (["SETRANGE", "r%d" % i, 150_000_000, "x"], ["SETBIT", "b%d" % i, 1_200_000_000, 1],
                             ["BITOP", "NOT", "o%d" % i, "r%d" % i], ["APPEND", "r%d" % i, "y"],
-                            ["BITFIELD", "f%d" % i, "SET", "u8", "#500000000", 1], ["COPY", "r0", "c%d" % i],
+                            ["BITFIELD", "f%d" % i, "SET", "u8", "#150000000", 1], ["COPY", "r0", "c%d" % i],
                             ["GETRANGE", "r%d" % i, 0, -1] if i < 2 else ["STRLEN", "r0"]):
                 try:
                     kind, value = raw.call(*command)
@@ -118,14 +119,14 @@ def test_arguments_larger_than_maxmemory(server):
         assert raw.call("CONFIG", "SET", "maxmemory", limit) == ("+", "OK")
         try:
             big, refused = "x" * 6_000_000, 0
-            for i in range(20):
+            for i in range(6):
                 for command in (["SET", "big%d" % i, big], ["MSET", "a%d" % i, big, "b%d" % i, 1],
                                 ["RPUSH", "l%d" % i, big, big], ["EVAL", "return redis.call('SET', KEYS[1], ARGV[1])", 1, "e", big]):
                     kind, value = raw.call(*command)
                     if kind == "-":
                         refused += 1
                         assert "OOM command not allowed when used memory > 'maxmemory'." in value, value
-            assert refused > 40
+            assert refused > 12
             assert raw.call("STRLEN", "none") == (":", 0)
             raw.line("FLUSHALL")
             wait_until(lambda: raw.call("SET", "small", 1) == ("+", "OK"), "there is room again")

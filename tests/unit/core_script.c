@@ -295,12 +295,25 @@ Test(core_script, garbage_is_collected_in_slices)
     memset(big, 'x', 8 << 20);
     big[8 << 20] = 0;
     expect_eval(":8388608\r\n", "return #ARGV[1]", ",", big);
-    free(big);
     cr_expect_gt(script_vm_memory_bytes(sh->vm), 8 << 20);
     while (script_vm_collect_slice(sh->vm)) {
     }
     cr_expect_lt(script_vm_memory_bytes(sh->vm), 1 << 20);
+    for (int i = 0; i < 3; i++) { /* with as many arguments, whose tables might serve again */
+        expect_eval(":8388610\r\n", "return #ARGV[1] + #KEYS[1] + #KEYS", "k", ",", big);
+        while (i == 1 && script_vm_collect_slice(sh->vm)) {
+        }
+    }
+    free(big);
+    while (script_vm_collect_slice(sh->vm)) {
+    }
     cr_expect_not(script_vm_collect_slice(sh->vm));
+    expect_eval(":0\r\n", "return #KEYS + #ARGV"); /* they are there again */
+    expect_eval(":0\r\n", "local t = {} for i=1,200 do t[i]=('x'):rep(100000)..i end return #KEYS");
+    expect_eval(":1\r\n", "return #KEYS", "small");
+    while (script_vm_collect_slice(sh->vm)) {
+    }
+    expect_eval("$4\r\nsame\r\n", "return KEYS[1]", "same");
     expect_eval(":200\r\n", "local t = {} for i=1,200 do t[i]=('x'):rep(100000)..i end return #t");
 }
 
