@@ -10,9 +10,10 @@
 #include "core/cmd_string.h"
 #include "core/mem.h"
 #include "core/num.h"
+#include "core/pause.h"
 #include <assert.h>
 
-enum { BITOP_SOURCES_ON_STACK = 32 };
+enum { BITOP_SOURCES_ON_STACK = 32, STEP_BYTES = 16384 };
 
 static const char error_offset[] = "ERR bit offset is not an integer or out of range";
 
@@ -178,6 +179,38 @@ static bool parse_count_range(struct call *c, size_t len, struct bit_range *rang
     return true;
 }
 
+/* The last bit of the step that begins with this one. */
+static uint64_t step_last(uint64_t first, uint64_t last)
+{
+    const uint64_t end = (first | (STEP_BYTES * 8 - 1));
+    return end < last ? end : last;
+}
+
+static uint64_t count_range(const char *data, uint64_t first, uint64_t last)
+{
+    uint64_t n = 0;
+    for (uint64_t end; first <= last; first = end + 1) {
+        end = step_last(first, last);
+        n += bits_count_range(data, first, end);
+        pause_point_bytes(STEP_BYTES);
+    }
+    return n;
+}
+
+/* -1: there is none. */
+static int64_t find_range(const char *data, uint64_t first, uint64_t last, bool bit)
+{
+    for (uint64_t end; first <= last; first = end + 1) {
+        end = step_last(first, last);
+        const int64_t at = bits_find_range(data, first, end, bit);
+        if (at >= 0) {
+            return at;
+        }
+        pause_point_bytes(STEP_BYTES);
+    }
+    return -1;
+}
+
 void bitmap__bitcount(struct call *c)
 {
     bool bad = false;
@@ -197,7 +230,7 @@ void bitmap__bitcount(struct call *c)
     }
     uint64_t n = 0;
     if (range.first <= range.last) {
-        n = bits_count_range(value.ptr, (uint64_t)range.first, (uint64_t)range.last);
+        n = count_range(value.ptr, (uint64_t)range.first, (uint64_t)range.last);
     }
     reply_int(c->out, (int64_t)n);
 }
@@ -247,7 +280,7 @@ void bitmap__bitpos(struct call *c)
     }
     int64_t at = -1;
     if (range.first <= range.last) {
-        at = bits_find_range(value.ptr, (uint64_t)range.first, (uint64_t)range.last, bit);
+        at = find_range(value.ptr, (uint64_t)range.first, (uint64_t)range.last, bit);
         if (at < 0 && bit == 0 && c->argc < 5) {
             at = range.last + 1; /* no end was asked for: zeroes follow the string */
         }
@@ -327,6 +360,25 @@ static void bitop_store(struct call *c, struct blob *result)
     }
 }
 
+/* Piece by piece. */
+static void combine(enum bits_op op, char *out, size_t len, const struct bits_source *sources,
+                    uint32_t count)
+{
+    struct bits_source *pieces = mem_alloc(count * sizeof *pieces);
+    for (size_t from = 0; from < len; from += STEP_BYTES) {
+        const size_t step = len - from < STEP_BYTES ? len - from : STEP_BYTES;
+        pause_point_bytes(step * (count + 1));
+        for (uint32_t i = 0; i < count; i++) {
+            const struct bits_source *s = &sources[i];
+            const size_t left = s->len > from ? s->len - from : 0;
+            pieces[i].data = (const char *)s->data + (left > 0 ? from : 0);
+            pieces[i].len = left < step ? left : step;
+        }
+        bits_combine(op, out + from, step, pieces, count);
+    }
+    mem_free(pieces);
+}
+
 static void bitop_run(struct call *c, enum bits_op op, struct bits_source *sources,
                       struct bitop_source *room)
 {
@@ -341,7 +393,7 @@ static void bitop_run(struct call *c, enum bits_op op, struct bits_source *sourc
             reply_error(c->out, "OOM not enough memory for a string of that size");
             return;
         }
-        bits_combine(op, result->data, (size_t)len, sources, c->nkeys - 1);
+        combine(op, result->data, (size_t)len, sources, c->nkeys - 1);
         result->len = (size_t)len;
     }
     bitop_store(c, result);

@@ -127,7 +127,7 @@ static const struct command_change history_bitop[] = {
 
 const struct command bitmap_commands[] = {
     {
-        BITMAP_ROW("bitcount", bitmap__bitcount, -2, CMD_READONLY),
+        BITMAP_ROW("bitcount", bitmap__bitcount, -2, CMD_READONLY | CMD_SLICED),
         ONE_KEY(READS),
         .since = "2.6.0",
         .summary = "Counts the ones among a string's bits, or among part of them.",
@@ -154,7 +154,7 @@ const struct command bitmap_commands[] = {
         .args = args_bitfield_ro,
     },
     {
-        BITMAP_ROW("bitop", bitmap__bitop, -4, CMD_WRITE | CMD_DENYOOM),
+        BITMAP_ROW("bitop", bitmap__bitop, -4, CMD_WRITE | CMD_DENYOOM | CMD_SLICED),
         .apart = APART_LEND,
         .keys = {{.flags = KEY_OW | KEY_UPDATE, KEYS_AT(2, 0, 1)},
                  {.flags = READS, KEYS_AT(3, -1, 1)}},
@@ -165,7 +165,7 @@ const struct command bitmap_commands[] = {
         .args = args_bitop,
     },
     {
-        BITMAP_ROW("bitpos", bitmap__bitpos, -3, CMD_READONLY),
+        BITMAP_ROW("bitpos", bitmap__bitpos, -3, CMD_READONLY | CMD_SLICED),
         ONE_KEY(READS),
         .since = "2.8.7",
         .summary = "Finds a string's first bit that is one, or zero.",

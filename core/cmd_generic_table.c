@@ -86,7 +86,8 @@ static const struct command_change exists_history[] = {
 /* Counting commands: each shard counts its own keys. */
 #define COUNT_ROW(name_, run_, flags_, key_flags, since_, history_, summary_, complexity_)        \
     {                                                                                             \
-        .name = name_, .run = run_, .arity = -2, .flags = flags_, .acl = ACL_KEYSPACE,            \
+        .name = name_, .run = run_, .arity = -2, .flags = (flags_) | CMD_SLICED,                  \
+        .sliced_from = COMMAND_MANY_ARGS, .acl = ACL_KEYSPACE,                                    \
         .route = ROUTE_KEYS, .apart = APART_SUM, .keys = MANY_KEYS(key_flags),                    \
         .group = "generic", .since = since_, .summary = summary_, .complexity = complexity_,      \
         .history = history_, .args = keys_args, .tips = tips_summed_keys,                         \
@@ -174,7 +175,8 @@ static const struct command_change restore_history[] = {
 #define RESTORE_ROW(name_, flags_, group_, since_, summary_)                                      \
     {                                                                                             \
         .name = name_, .run = cmd_restore, .arity = -4,                                           \
-        .flags = CMD_WRITE | CMD_DENYOOM | (flags_), .acl = ACL_KEYSPACE | ACL_DANGEROUS,         \
+        .flags = CMD_WRITE | CMD_DENYOOM | CMD_SLICED | (flags_),                                 \
+        .acl = ACL_KEYSPACE | ACL_DANGEROUS,                                                      \
         .route = ROUTE_KEYS, .keys = ONE_KEY(KEY_OW | KEY_UPDATE, 1), .group = group_,            \
         .since = since_, .summary = summary_, .complexity = RESTORE_COMPLEXITY,                   \
         .history = restore_history, .args = restore_args,                                         \
@@ -242,7 +244,8 @@ const struct command generic_commands[] = {
         .history = renamenx_history, .args = rename_args,
     },
     {
-        .name = "copy", .run = cmd_copy, .arity = -3, .flags = CMD_WRITE | CMD_DENYOOM,
+        .name = "copy", .run = cmd_copy, .arity = -3,
+        .flags = CMD_WRITE | CMD_DENYOOM | CMD_SLICED,
         .acl = ACL_KEYSPACE, .route = ROUTE_KEYS, .apart = APART_LEND,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)},
                  {.flags = KEY_OW | KEY_UPDATE, KEYS_AT(2, 0, 1)}},
@@ -315,8 +318,9 @@ const struct command generic_commands[] = {
     },
 
     {
-        .name = "dump", .run = cmd_dump, .arity = 2, .flags = CMD_READONLY, .acl = ACL_KEYSPACE,
-        .route = ROUTE_KEYS, .keys = ONE_KEY(KEY_RO | KEY_ACCESS, 1), .group = "generic",
+        .name = "dump", .run = cmd_dump, .arity = 2, .flags = CMD_READONLY | CMD_SLICED,
+        .acl = ACL_KEYSPACE, .route = ROUTE_KEYS, .keys = ONE_KEY(KEY_RO | KEY_ACCESS, 1),
+        .group = "generic",
         .since = "2.6.0", .summary = "Returns the value of a key in the form that RESTORE takes.",
         .complexity = "O(N*M), where N is the number of elements of the value and M their average "
                       "size; O(1) for short strings.",

@@ -11,8 +11,10 @@
 #include "core/cmd_zset.h"
 #include "core/mem.h"
 #include "core/num.h"
+#include "core/order.h"
+#include "core/pause.h"
+#include "core/zset_tree.h"
 #include <assert.h>
-#include <stdlib.h>
 
 enum search_kind {
     BY_COORDINATES = 1 << 0, /* GEORADIUS: the center stands in argv */
@@ -275,7 +277,8 @@ static void hits_add(struct hits *hits, const struct zset_iter *it, struct geo_p
 {
     if (hits->count == hits->room) {
         hits->room = hits->room > 0 ? hits->room * 2 : 16;
-        hits->at = mem_realloc(hits->at, hits->room * sizeof *hits->at);
+        hits->at = pause_realloc(hits->at, hits->count * sizeof *hits->at,
+                                 hits->room * sizeof *hits->at);
     }
     struct hit *h = &hits->at[hits->count++];
     h->place = place;
@@ -355,14 +358,36 @@ static void sift_down(struct hit *heap, size_t n, size_t i, hit_compare *compare
 static void select_first(struct hit *hits, size_t count, size_t n, hit_compare *compare)
 {
     for (size_t i = n / 2; i-- > 0;) {
+        pause_point(1);
         sift_down(hits, n, i, compare);
     }
     for (size_t i = n; i < count; i++) {
+        pause_point(1);
         if (compare(&hits[i], &hits[0]) < 0) {
             hits[0] = hits[i];
             sift_down(hits, n, 0, compare);
         }
     }
+}
+
+/* The first n; those that are equally far away stay as they are. */
+static void sort_hits(struct hits *hits, size_t n, enum sort_order order)
+{
+    struct ordered *ordered = mem_alloc(n * sizeof *ordered);
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t rank = zset_key(hits->at[i].distance);
+        pause_point(1);
+        ordered[i] = (struct ordered){order == SORT_ASC ? rank : ~rank, &hits->at[i]};
+    }
+    order_sort(ordered, n, NULL, NULL);
+    struct hit *sorted = mem_alloc(n * sizeof *sorted);
+    for (size_t i = 0; i < n; i++) {
+        pause_point(1);
+        sorted[i] = *(const struct hit *)ordered[i].item;
+    }
+    pause_free(ordered);
+    pause_free(hits->at);
+    hits->at = sorted;
 }
 
 static void put_in_order(const struct query *q, struct hits *hits, size_t wanted)
@@ -379,7 +404,7 @@ static void put_in_order(const struct query *q, struct hits *hits, size_t wanted
     if (wanted < hits->count) {
         select_first(hits->at, hits->count, wanted, compare);
     }
-    qsort(hits->at, wanted, sizeof *hits->at, compare);
+    sort_hits(hits, wanted, order);
 }
 
 /* --- results --- */
@@ -389,6 +414,7 @@ static void reply_hits(struct call *c, const struct query *q, const struct hits 
     const size_t extras = (size_t)q->with_distance + q->with_hash + q->with_point;
     reply_array(c->out, count);
     for (size_t i = 0; i < count; i++) {
+        pause_point(1);
         const struct hit *h = &hits->at[i];
         const struct slice name = hit_name(h);
         if (extras > 0) {
@@ -413,6 +439,7 @@ static void store_hits(struct call *c, const struct query *q, const struct hits 
     const struct settings *settings = c->ks->settings;
     struct zset z = zset_new(settings, count, count > 0 ? hits->at[0].name.len : 0);
     for (size_t i = 0; i < count; i++) {
+        pause_point(1);
         const struct hit *h = &hits->at[i];
         double score = q->store_distance ? h->distance / q->shape.unit : h->score;
         enum zset_put_result result = zset_put(&z, settings, hit_name(h), &score, 0);
@@ -439,7 +466,7 @@ static void run_query(struct call *c, const struct query *q)
     } else {
         reply_hits(c, q, &hits, wanted);
     }
-    mem_free(hits.at);
+    pause_free(hits.at);
 }
 
 static void geo_query(struct call *c, unsigned kind)

@@ -153,7 +153,8 @@ static const struct command_change history_any[] = {
 
 const struct command geo_commands[] = {
     {
-        GEO_ROW("geoadd", geo__geoadd, -5, WRITES),
+        GEO_ROW("geoadd", geo__geoadd, -5, WRITES | CMD_SLICED),
+        .sliced_from = COMMAND_MANY_ARGS,
         .keys = {{.flags = KEY_RW | KEY_UPDATE, KEYS_AT(1, 0, 1)}},
         .since = "3.2.0",
         .summary = "Adds members with their places; creates the key if it is absent.",
@@ -186,7 +187,7 @@ const struct command geo_commands[] = {
         .args = args_members,
     },
     {
-        GEO_ROW("georadius", geo__georadius, -6, WRITES),
+        GEO_ROW("georadius", geo__georadius, -6, WRITES | CMD_SLICED),
         READ_AND_STORE(6),
         .since = "3.2.0",
         .summary = "Finds the members within a distance of a place, and may store them.",
@@ -197,7 +198,7 @@ const struct command geo_commands[] = {
         .args = args_georadius,
     },
     {
-        GEO_ROW("georadius_ro", geo__georadius_ro, -6, CMD_READONLY),
+        GEO_ROW("georadius_ro", geo__georadius_ro, -6, CMD_READONLY | CMD_SLICED),
         READ_KEY,
         .since = "3.2.10",
         .summary = "Finds the members within a distance of a place.",
@@ -208,7 +209,7 @@ const struct command geo_commands[] = {
         .args = args_georadius_ro,
     },
     {
-        GEO_ROW("georadiusbymember", geo__georadiusbymember, -5, WRITES),
+        GEO_ROW("georadiusbymember", geo__georadiusbymember, -5, WRITES | CMD_SLICED),
         READ_AND_STORE(5),
         .since = "3.2.0",
         .summary = "Finds the members within a distance of a member, and may store them.",
@@ -220,7 +221,7 @@ const struct command geo_commands[] = {
         .args = args_georadiusbymember,
     },
     {
-        GEO_ROW("georadiusbymember_ro", geo__georadiusbymember_ro, -5, CMD_READONLY),
+        GEO_ROW("georadiusbymember_ro", geo__georadiusbymember_ro, -5, CMD_READONLY | CMD_SLICED),
         READ_KEY,
         .since = "3.2.10",
         .summary = "Finds the members within a distance of a member.",
@@ -231,7 +232,7 @@ const struct command geo_commands[] = {
         .args = args_georadiusbymember_ro,
     },
     {
-        GEO_ROW("geosearch", geo__geosearch, -7, CMD_READONLY),
+        GEO_ROW("geosearch", geo__geosearch, -7, CMD_READONLY | CMD_SLICED),
         READ_KEY,
         .since = "6.2.0",
         .summary = "Finds the members within a circle or a box.",
@@ -240,7 +241,7 @@ const struct command geo_commands[] = {
         .args = args_geosearch,
     },
     {
-        GEO_ROW("geosearchstore", geo__geosearchstore, -8, WRITES),
+        GEO_ROW("geosearchstore", geo__geosearchstore, -8, WRITES | CMD_SLICED),
         .apart = APART_LEND,
         .keys = {{.flags = STORES, KEYS_AT(1, 0, 1)}, {.flags = READS, KEYS_AT(2, 0, 1)}},
         .since = "6.2.0",

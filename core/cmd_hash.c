@@ -3,6 +3,7 @@
 #include "core/cmd_hash.h"
 
 #include "core/num.h"
+#include "core/pause.h"
 #include <math.h>
 
 /* --- opening and closing --- */
@@ -99,6 +100,7 @@ void hash__hmget(struct call *c)
     }
     reply_array(c->out, c->argc - 2);
     for (uint32_t i = 2; i < c->argc; i++) {
+        pause_point(1);
         hash__reply_value(c, &h, c->argv[i]);
     }
 }
@@ -145,6 +147,7 @@ static bool set_pairs(struct call *c, int64_t *added)
     }
     *added = 0;
     for (uint32_t i = 2; i < c->argc; i += 2) {
+        pause_point(1);
         hash_value_drop_expired(&o.value, c->argv[i], hash__now(c));
         *added += hash_value_put(&o.value, c->argv[i], c->argv[i + 1], false, c->ks->settings);
     }
@@ -194,6 +197,7 @@ void hash__hdel(struct call *c)
         return;
     }
     for (uint32_t i = 2; o.value.object && i < c->argc; i++) {
+        pause_point(1);
         hash_value_drop_expired(&o.value, c->argv[i], hash__now(c));
         deleted += hash_value_remove(&o.value, c->argv[i]);
     }

@@ -140,7 +140,9 @@ static const char *const tips_order[] = {"nondeterministic_output_order", NULL};
 
 const struct command hash_commands[] = {
     {
-        HASH_ROW("hdel", hash__hdel, -3, CMD_WRITE | CMD_FAST, KEY_RW | KEY_DELETE, "2.0.0"),
+        HASH_ROW("hdel", hash__hdel, -3, CMD_WRITE | CMD_FAST | CMD_SLICED,
+                 KEY_RW | KEY_DELETE, "2.0.0"),
+        .sliced_from = COMMAND_MANY_ARGS,
         .member = 2,
         .summary = "Deletes fields of a hash; the key goes with the last of them.",
         .complexity = O_FIELDS,
@@ -180,7 +182,8 @@ const struct command hash_commands[] = {
         .args = args_key_field,
     },
     {
-        HASH_ROW("hgetall", hash__hgetall, 2, CMD_READONLY, KEY_RO | KEY_ACCESS, "2.0.0"),
+        HASH_ROW("hgetall", hash__hgetall, 2, CMD_READONLY | CMD_SLICED,
+                 KEY_RO | KEY_ACCESS, "2.0.0"),
         .summary = "Replies all fields of a hash with their values.",
         .complexity = O_HASH,
         .args = args_key,
@@ -216,7 +219,7 @@ const struct command hash_commands[] = {
         .args = args_hincrbyfloat,
     },
     {
-        HASH_ROW("hkeys", hash__hkeys, 2, CMD_READONLY, KEY_RO | KEY_ACCESS, "2.0.0"),
+        HASH_ROW("hkeys", hash__hkeys, 2, CMD_READONLY | CMD_SLICED, KEY_RO | KEY_ACCESS, "2.0.0"),
         .summary = "Replies all fields of a hash.",
         .complexity = O_HASH,
         .args = args_key,
@@ -229,14 +232,16 @@ const struct command hash_commands[] = {
         .args = args_key,
     },
     {
-        HASH_ROW("hmget", hash__hmget, -3, READS, KEY_RO | KEY_ACCESS, "2.0.0"),
+        HASH_ROW("hmget", hash__hmget, -3, READS | CMD_SLICED, KEY_RO | KEY_ACCESS, "2.0.0"),
+        .sliced_from = COMMAND_MANY_ARGS,
         .member = 2,
         .summary = "Replies the values of several fields of a hash.",
         .complexity = O_FIELDS,
         .args = args_key_fields,
     },
     {
-        HASH_ROW("hmset", hash__hmset, -4, WRITES, KEY_RW | KEY_UPDATE, "2.0.0"),
+        HASH_ROW("hmset", hash__hmset, -4, WRITES | CMD_SLICED, KEY_RW | KEY_UPDATE, "2.0.0"),
+        .sliced_from = COMMAND_MANY_ARGS,
         .member = 2,
         .summary = "Sets several fields of a hash.",
         .complexity = O_FIELDS,
@@ -277,21 +282,25 @@ const struct command hash_commands[] = {
         .tips = tips_random,
     },
     {
-        HASH_ROW("hrandfield", hash__hrandfield, -2, CMD_READONLY, KEY_RO | KEY_ACCESS, "6.2.0"),
+        HASH_ROW("hrandfield", hash__hrandfield, -2, CMD_READONLY | CMD_SLICED,
+                 KEY_RO | KEY_ACCESS, "6.2.0"),
+        .sliced_from = 3,
         .summary = "Replies fields of a hash drawn at random.",
         .complexity = "O(N) where N is the number of fields replied",
         .args = args_hrandfield,
         .tips = tips_random,
     },
     {
-        HASH_ROW("hscan", hash__hscan, -3, CMD_READONLY, KEY_RO | KEY_ACCESS, "2.8.0"),
+        HASH_ROW("hscan", hash__hscan, -3, CMD_READONLY | CMD_SLICED, KEY_RO | KEY_ACCESS, "2.8.0"),
+        .sliced_from = 5,
         .summary = "Goes through the fields of a hash step by step.",
         .complexity = "O(1) for every step, O(N) for a whole scan of N fields",
         .args = args_hscan,
         .tips = tips_random,
     },
     {
-        HASH_ROW("hset", hash__hset, -4, WRITES, KEY_RW | KEY_UPDATE, "2.0.0"),
+        HASH_ROW("hset", hash__hset, -4, WRITES | CMD_SLICED, KEY_RW | KEY_UPDATE, "2.0.0"),
+        .sliced_from = COMMAND_MANY_ARGS,
         .member = 2,
         .summary = "Sets fields of a hash; creates the key if it is absent.",
         .complexity = O_FIELDS,
@@ -326,7 +335,7 @@ const struct command hash_commands[] = {
         .tips = tips_random,
     },
     {
-        HASH_ROW("hvals", hash__hvals, 2, CMD_READONLY, KEY_RO | KEY_ACCESS, "2.0.0"),
+        HASH_ROW("hvals", hash__hvals, 2, CMD_READONLY | CMD_SLICED, KEY_RO | KEY_ACCESS, "2.0.0"),
         .summary = "Replies all values of a hash.",
         .complexity = O_HASH,
         .args = args_key,

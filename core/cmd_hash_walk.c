@@ -6,6 +6,7 @@
 #include "core/cmd_hash.h"
 #include "core/keyspace_internal.h"
 #include "core/mem.h"
+#include "core/pause.h"
 
 enum {
     SCAN_STEPS_PER_COUNT = 10, /* buckets looked at per field asked for, at most */
@@ -189,6 +190,7 @@ static void *urn_draw(struct urn *u)
 static void draw_gathered(struct urn *u, uint64_t wanted)
 {
     for (uint64_t i = 0; i < wanted; i++) {
+        pause_point(1);
         const uint64_t j = i + random_below(u, u->count - i);
         void *drawn = u->places[j];
         u->places[j] = u->places[i];
@@ -208,6 +210,7 @@ static void draw_few(struct urn *u, uint64_t wanted)
     const uint64_t mask = ((uint64_t)1 << bits) - 1;
     void **drawn = mem_alloc_zero((mask + 1) * sizeof *drawn);
     for (uint64_t found = 0; found < wanted;) {
+        pause_point(1);
         void *place = urn_draw(u);
         uint64_t i = (uint64_t)(uintptr_t)place * 0x9e3779b97f4a7c15ull >> (64 - bits);
         while (drawn[i] && drawn[i] != place) {
@@ -219,7 +222,7 @@ static void draw_few(struct urn *u, uint64_t wanted)
             found++;
         }
     }
-    mem_free(drawn);
+    pause_free(drawn);
 }
 
 static void urn_open(struct call *c, const struct hash_value *h, struct urn *u)
@@ -245,6 +248,7 @@ static void reply_random(struct urn *u, int64_t count, bool with_values)
     reply_array(out, with_values && !u->show.pairs ? 2 * wanted : wanted);
     if (repeat) {
         for (; wanted > 0; wanted--) {
+            pause_point(1);
             urn_show(u, urn_draw(u));
         }
     } else if (wanted == u->count) {

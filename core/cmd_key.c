@@ -5,6 +5,7 @@
  * lent to whoever runs this (command.h, APART_LEND). Renaming and moving hand the entry over, so a
  * huge value costs what a small one costs. */
 #include "core/cmd_generic.h"
+#include "core/pause.h"
 #include "core/set.h"
 #include "core/list.h"
 #include "core/hash_value.h"
@@ -17,6 +18,7 @@ static void delete_all(struct call *c)
 {
     int64_t deleted = 0;
     for (uint32_t i = 0; i < c->nkeys; i++) {
+        pause_point(1);
         const struct key *k = &c->keys[i];
         struct entry *e = key_write(c, k);
         if (e) {
@@ -53,6 +55,7 @@ void cmd_exists(struct call *c)
 {
     int64_t found = 0;
     for (uint32_t i = 0; i < c->nkeys; i++) {
+        pause_point(1);
         found += cmd__read_untouched(c, &c->keys[i]) != NULL;
     }
     reply_int(c->out, found);
@@ -65,6 +68,7 @@ void cmd_touch(struct call *c)
     const uint32_t flags = c->flags;
     c->flags &= ~(uint32_t)CALL_NO_TOUCH;
     for (uint32_t i = 0; i < c->nkeys; i++) {
+        pause_point(1);
         found += key_read(c, &c->keys[i]) != NULL;
     }
     c->flags = flags;

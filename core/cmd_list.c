@@ -8,6 +8,7 @@
 #include "core/list.h"
 #include "core/mem.h"
 #include "core/num.h"
+#include "core/pause.h"
 
 struct open_list {
     const struct key *k;
@@ -82,6 +83,7 @@ static void reply_elements(struct call *c, struct list_value v, uint64_t index, 
     struct list_element e;
     list_iter_init(&it, v, index, reverse);
     for (; n > 0; n--) {
+        pause_point(1);
         bool there = list_iter_next(&it, &e);
         assert(there);
         reply_element(c, &e);

@@ -187,7 +187,7 @@ const struct command list_commands[] = {
         .args = args_lindex,
     },
     {
-        LIST_ROW("linsert", list__linsert, 5, WRITES),
+        LIST_ROW("linsert", list__linsert, 5, WRITES | CMD_SLICED),
         ONE_KEY(KEY_RW | KEY_INSERT),
         .since = "2.2.0",
         .summary = "Inserts an element before or after the first one that equals the pivot.",
@@ -212,7 +212,7 @@ const struct command list_commands[] = {
         .args = args_lmove,
     },
     {
-        LIST_ROW("lmpop", list__lmpop, -4, CMD_WRITE),
+        LIST_ROW("lmpop", list__lmpop, -4, CMD_WRITE | CMD_SLICED),
         .keys = {{.flags = TAKES, .begin = KEY_BEGIN_INDEX, .index = 1, .find = KEY_FIND_KEYNUM,
                   .keynum = 0, .first = 1, .step = 1}},
         .since = "7.0.0",
@@ -221,7 +221,8 @@ const struct command list_commands[] = {
         .args = args_lmpop,
     },
     {
-        LIST_ROW("lpop", list__lpop, -2, CMD_WRITE | CMD_FAST),
+        LIST_ROW("lpop", list__lpop, -2, CMD_WRITE | CMD_FAST | CMD_SLICED),
+        .sliced_from = 3,
         ONE_KEY(TAKES),
         .since = "1.0.0",
         .summary = "Takes and replies the first elements.",
@@ -230,7 +231,7 @@ const struct command list_commands[] = {
         .args = args_pop,
     },
     {
-        LIST_ROW("lpos", list__lpos, -3, CMD_READONLY),
+        LIST_ROW("lpos", list__lpos, -3, CMD_READONLY | CMD_SLICED),
         ONE_KEY(KEY_RO | KEY_ACCESS),
         .since = "6.0.6",
         .summary = "Replies the indexes of elements that equal a value.",
@@ -238,7 +239,8 @@ const struct command list_commands[] = {
         .args = args_lpos,
     },
     {
-        LIST_ROW("lpush", list__lpush, -3, WRITES | CMD_FAST),
+        LIST_ROW("lpush", list__lpush, -3, WRITES | CMD_FAST | CMD_SLICED),
+        .sliced_from = COMMAND_MANY_ARGS,
         ONE_KEY(KEY_RW | KEY_INSERT),
         .since = "1.0.0",
         .summary = "Adds elements at the head; an absent key counts as an empty list.",
@@ -247,7 +249,8 @@ const struct command list_commands[] = {
         .args = args_push,
     },
     {
-        LIST_ROW("lpushx", list__lpushx, -3, WRITES | CMD_FAST),
+        LIST_ROW("lpushx", list__lpushx, -3, WRITES | CMD_FAST | CMD_SLICED),
+        .sliced_from = COMMAND_MANY_ARGS,
         ONE_KEY(KEY_RW | KEY_INSERT),
         .since = "2.2.0",
         .summary = "Adds elements at the head, only if the list exists.",
@@ -256,7 +259,7 @@ const struct command list_commands[] = {
         .args = args_push,
     },
     {
-        LIST_ROW("lrange", list__lrange, 4, CMD_READONLY),
+        LIST_ROW("lrange", list__lrange, 4, CMD_READONLY | CMD_SLICED),
         ONE_KEY(KEY_RO | KEY_ACCESS),
         .since = "1.0.0",
         .summary = "Replies the elements from one index to another.",
@@ -265,7 +268,7 @@ const struct command list_commands[] = {
         .args = args_range,
     },
     {
-        LIST_ROW("lrem", list__lrem, 4, CMD_WRITE),
+        LIST_ROW("lrem", list__lrem, 4, CMD_WRITE | CMD_SLICED),
         ONE_KEY(KEY_RW | KEY_DELETE),
         .since = "1.0.0",
         .summary = "Removes elements that equal a value.",
@@ -281,7 +284,7 @@ const struct command list_commands[] = {
         .args = args_lset,
     },
     {
-        LIST_ROW("ltrim", list__ltrim, 4, CMD_WRITE),
+        LIST_ROW("ltrim", list__ltrim, 4, CMD_WRITE | CMD_SLICED),
         ONE_KEY(KEY_RW | KEY_DELETE),
         .since = "1.0.0",
         .summary = "Removes all elements but those from one index to another.",
@@ -289,7 +292,8 @@ const struct command list_commands[] = {
         .args = args_range,
     },
     {
-        LIST_ROW("rpop", list__rpop, -2, CMD_WRITE | CMD_FAST),
+        LIST_ROW("rpop", list__rpop, -2, CMD_WRITE | CMD_FAST | CMD_SLICED),
+        .sliced_from = 3,
         ONE_KEY(TAKES),
         .since = "1.0.0",
         .summary = "Takes and replies the last elements.",
@@ -308,7 +312,8 @@ const struct command list_commands[] = {
         .args = args_rpoplpush,
     },
     {
-        LIST_ROW("rpush", list__rpush, -3, WRITES | CMD_FAST),
+        LIST_ROW("rpush", list__rpush, -3, WRITES | CMD_FAST | CMD_SLICED),
+        .sliced_from = COMMAND_MANY_ARGS,
         ONE_KEY(KEY_RW | KEY_INSERT),
         .since = "1.0.0",
         .summary = "Adds elements at the tail; an absent key counts as an empty list.",
@@ -317,7 +322,8 @@ const struct command list_commands[] = {
         .args = args_push,
     },
     {
-        LIST_ROW("rpushx", list__rpushx, -3, WRITES | CMD_FAST),
+        LIST_ROW("rpushx", list__rpushx, -3, WRITES | CMD_FAST | CMD_SLICED),
+        .sliced_from = COMMAND_MANY_ARGS,
         ONE_KEY(KEY_RW | KEY_INSERT),
         .since = "2.2.0",
         .summary = "Adds elements at the tail, only if the list exists.",

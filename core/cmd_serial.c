@@ -1,8 +1,12 @@
 /* cmd_serial.c - DUMP and RESTORE: a value as bytes, and back (serial.h). */
 #include "core/cmd_generic.h"
+#include "core/mem.h"
 #include "core/serial.h"
 
-enum { FREQ_MAX = 255 };
+enum {
+    FREQ_MAX = 255,
+    BY_REFERENCE_BYTES = 65536, /* what is longer is sent from where it lies */
+};
 
 /* --- DUMP --- */
 
@@ -15,8 +19,12 @@ void cmd_dump(struct call *c)
     }
     struct bytes payload = {0};
     serial_dump(&payload, e, c->ks->settings);
-    reply_bulk(c->out, payload.data, payload.len);
-    bytes_free(&payload);
+    if (payload.len < BY_REFERENCE_BYTES) {
+        reply_bulk(c->out, payload.data, payload.len);
+        bytes_free(&payload);
+    } else {
+        reply_bulk_ref(c->out, payload.data, payload.len, mem_free, payload.data);
+    }
 }
 
 /* --- RESTORE --- */

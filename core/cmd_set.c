@@ -6,6 +6,7 @@
 
 #include "core/cmd_scan.h"
 #include "core/keyspace_internal.h"
+#include "core/pause.h"
 #include <assert.h>
 
 
@@ -44,6 +45,7 @@ void set__sadd(struct call *c)
     }
     uint64_t added = 0;
     for (uint32_t i = 2; i < c->argc; i++) {
+        pause_point(1);
         struct set_member m = set_member_of(c->argv[i]);
         added += set_add(&s, &m, settings);
     }
@@ -72,6 +74,7 @@ void set__srem(struct call *c)
         struct set s = set_of(e);
         bool empty = false;
         for (uint32_t i = 2; i < c->argc && !empty; i++) {
+            pause_point(1);
             struct set_member m = set_member_of(c->argv[i]);
             removed += set_remove(&s, &m);
             empty = set_count(&s) == 0;
@@ -172,6 +175,7 @@ void set__smismember(struct call *c)
     }
     reply_array(c->out, c->argc - 2);
     for (uint32_t i = 2; i < c->argc; i++) {
+        pause_point(1);
         struct set_member m = set_member_of(c->argv[i]);
         reply_int(c->out, e && set_has(&s, &m));
     }
@@ -226,6 +230,7 @@ static void pop_members(struct call *c, struct set *s, size_t count)
 {
     struct keyspace *ks = call_keyspace(c, &c->keys[0]);
     for (; count > 0; count--) {
+        pause_point(1);
         struct set_member m;
         set_random(s, keyspace__random, ks, &m);
         reply_member(c, &m);
@@ -335,6 +340,7 @@ static void random_count(struct call *c)
     }
     reply_array(c->out, (size_t)-wanted);
     for (; wanted < 0; wanted++) {
+        pause_point(1);
         struct set_member m;
         set_random(&s, keyspace__random, ks, &m);
         reply_member(c, &m);

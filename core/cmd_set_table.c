@@ -85,7 +85,8 @@ static const char *const tips_chance[] = {"nondeterministic_output", NULL};
 
 const struct command set_commands[] = {
     {
-        SET_ROW("sadd", set__sadd, -3, WRITES | CMD_FAST),
+        SET_ROW("sadd", set__sadd, -3, WRITES | CMD_FAST | CMD_SLICED),
+        .sliced_from = COMMAND_MANY_ARGS,
         .member = 2,
         ONE_KEY(KEY_RW | KEY_INSERT),
         .since = "1.0.0",
@@ -103,7 +104,7 @@ const struct command set_commands[] = {
         .args = args_key,
     },
     {
-        SET_ROW("sdiff", set__sdiff, -2, CMD_READONLY),
+        SET_ROW("sdiff", set__sdiff, -2, CMD_READONLY | CMD_SLICED),
         ALL_KEYS,
         .since = "1.0.0",
         .summary = "Replies the members of the first set that are in none of the others.",
@@ -112,7 +113,7 @@ const struct command set_commands[] = {
         .tips = tips_order,
     },
     {
-        SET_ROW("sdiffstore", set__sdiffstore, -3, WRITES),
+        SET_ROW("sdiffstore", set__sdiffstore, -3, WRITES | CMD_SLICED),
         STORE_KEYS(KEY_OW | KEY_UPDATE),
         .since = "1.0.0",
         .summary = "Stores the members of the first set that are in none of the others.",
@@ -120,7 +121,7 @@ const struct command set_commands[] = {
         .args = args_store,
     },
     {
-        SET_ROW("sinter", set__sinter, -2, CMD_READONLY),
+        SET_ROW("sinter", set__sinter, -2, CMD_READONLY | CMD_SLICED),
         ALL_KEYS,
         .since = "1.0.0",
         .summary = "Replies the members that several sets have in common.",
@@ -129,7 +130,7 @@ const struct command set_commands[] = {
         .tips = tips_order,
     },
     {
-        SET_ROW("sintercard", set__sintercard, -3, CMD_READONLY),
+        SET_ROW("sintercard", set__sintercard, -3, CMD_READONLY | CMD_SLICED),
         .apart = APART_LEND,
         .keys = {{.flags = KEY_RO | KEY_ACCESS,
                   .begin = KEY_BEGIN_INDEX,
@@ -144,7 +145,7 @@ const struct command set_commands[] = {
         .args = args_sintercard,
     },
     {
-        SET_ROW("sinterstore", set__sinterstore, -3, WRITES),
+        SET_ROW("sinterstore", set__sinterstore, -3, WRITES | CMD_SLICED),
         STORE_KEYS(KEY_RW | KEY_UPDATE),
         .since = "1.0.0",
         .summary = "Stores the members that several sets have in common.",
@@ -161,7 +162,7 @@ const struct command set_commands[] = {
         .args = args_key_member,
     },
     {
-        SET_ROW("smembers", set__smembers, 2, CMD_READONLY),
+        SET_ROW("smembers", set__smembers, 2, CMD_READONLY | CMD_SLICED),
         ONE_KEY(KEY_RO | KEY_ACCESS),
         .since = "1.0.0",
         .summary = "Replies all members of a set.",
@@ -170,7 +171,8 @@ const struct command set_commands[] = {
         .tips = tips_order,
     },
     {
-        SET_ROW("smismember", set__smismember, -3, CMD_READONLY | CMD_FAST),
+        SET_ROW("smismember", set__smismember, -3, CMD_READONLY | CMD_FAST | CMD_SLICED),
+        .sliced_from = COMMAND_MANY_ARGS,
         .member = 2,
         ONE_KEY(KEY_RO | KEY_ACCESS),
         .since = "6.2.0",
@@ -189,7 +191,8 @@ const struct command set_commands[] = {
         .args = args_smove,
     },
     {
-        SET_ROW("spop", set__spop, -2, CMD_WRITE | CMD_FAST),
+        SET_ROW("spop", set__spop, -2, CMD_WRITE | CMD_FAST | CMD_SLICED),
+        .sliced_from = 3,
         ONE_KEY(KEY_RW | KEY_ACCESS | KEY_DELETE),
         .since = "1.0.0",
         .summary = "Takes members out of a set by chance, and replies them.",
@@ -199,7 +202,8 @@ const struct command set_commands[] = {
         .tips = tips_chance,
     },
     {
-        SET_ROW("srandmember", set__srandmember, -2, CMD_READONLY),
+        SET_ROW("srandmember", set__srandmember, -2, CMD_READONLY | CMD_SLICED),
+        .sliced_from = 3,
         ONE_KEY(KEY_RO | KEY_ACCESS),
         .since = "1.0.0",
         .summary = "Replies members of a set by chance.",
@@ -209,7 +213,8 @@ const struct command set_commands[] = {
         .tips = tips_chance,
     },
     {
-        SET_ROW("srem", set__srem, -3, CMD_WRITE | CMD_FAST),
+        SET_ROW("srem", set__srem, -3, CMD_WRITE | CMD_FAST | CMD_SLICED),
+        .sliced_from = COMMAND_MANY_ARGS,
         .member = 2,
         ONE_KEY(KEY_RW | KEY_DELETE),
         .since = "1.0.0",
@@ -219,7 +224,8 @@ const struct command set_commands[] = {
         .args = args_key_members,
     },
     {
-        SET_ROW("sscan", set__sscan, -3, CMD_READONLY),
+        SET_ROW("sscan", set__sscan, -3, CMD_READONLY | CMD_SLICED),
+        .sliced_from = 5,
         ONE_KEY(KEY_RO | KEY_ACCESS),
         .since = "2.8.0",
         .summary = "Replies some members of a set and the cursor to go on from.",
@@ -228,7 +234,7 @@ const struct command set_commands[] = {
         .tips = tips_chance,
     },
     {
-        SET_ROW("sunion", set__sunion, -2, CMD_READONLY),
+        SET_ROW("sunion", set__sunion, -2, CMD_READONLY | CMD_SLICED),
         ALL_KEYS,
         .since = "1.0.0",
         .summary = "Replies the members that are in any of several sets.",
@@ -237,7 +243,7 @@ const struct command set_commands[] = {
         .tips = tips_order,
     },
     {
-        SET_ROW("sunionstore", set__sunionstore, -3, WRITES),
+        SET_ROW("sunionstore", set__sunionstore, -3, WRITES | CMD_SLICED),
         STORE_KEYS(KEY_OW | KEY_UPDATE),
         .since = "1.0.0",
         .summary = "Stores the members that are in any of several sets.",

@@ -15,14 +15,16 @@
 #include "core/list.h"
 #include "core/mem.h"
 #include "core/num.h"
+#include "core/order.h"
+#include "core/pause.h"
 #include "core/set.h"
 #include "core/zset.h"
+#include "core/zset_tree.h"
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
-#include <stdlib.h>
 
-enum { ARENA_CHUNK_BYTES = 16384, NUMBER_TEXT_MAX = 512, ITEMS_FIRST = 16 };
+enum { ARENA_CHUNK_BYTES = 16384, NUMBER_TEXT_MAX = 512 };
 
 /* --- bytes that must last for the command --- */
 
@@ -36,7 +38,6 @@ struct item {
     struct slice bytes;
     struct slice by;    /* ALPHA; ptr is NULL when there is none */
     double score;       /* otherwise */
-    size_t place;       /* as gathered: the last resort of the order */
 };
 
 struct sort {
@@ -48,6 +49,7 @@ struct sort {
     uint32_t gets_count;
     const struct key *store;    /* NULL: reply */
     struct item *items;
+    struct ordered *order;      /* the items sorted; NULL: as they are */
     size_t count, cap;
     struct arena_chunk *arena;
     bool bad_number;
@@ -81,9 +83,11 @@ static void sort_free(struct sort *s)
     while (s->arena) {
         struct arena_chunk *chunk = s->arena;
         s->arena = chunk->next;
+        pause_point(PAUSE_FREE_STEP);
         mem_free(chunk);
     }
-    mem_free(s->items);
+    pause_free(s->items);
+    pause_free(s->order);
     mem_free(s->gets);
 }
 
@@ -195,18 +199,21 @@ bool sort__undeclared(const struct slice *argv, uint32_t argc)
 
 static void add_item(struct sort *s, struct slice bytes)
 {
-    if (s->count == s->cap) {
-        s->cap = s->cap ? s->cap * 2 : ITEMS_FIRST;
-        s->items = mem_realloc(s->items, s->cap * sizeof *s->items);
-    }
-    s->items[s->count] = (struct item){.bytes = bytes, .place = s->count};
-    s->count++;
+    assert(s->count < s->cap);
+    s->items[s->count++] = (struct item){.bytes = bytes};
+}
+
+static void make_room(struct sort *s, uint64_t count)
+{
+    s->items = mem_alloc((count > 0 ? count : 1) * sizeof *s->items);
+    s->cap = count;
 }
 
 static void gather_list(struct sort *s, const struct entry *e, bool reverse)
 {
     const struct list_value v = list_of(e);
     const uint64_t count = list_count(v);
+    make_room(s, count);
     struct list_iter it;
     struct list_element element;
     list_iter_init(&it, v, reverse ? count - 1 : 0, reverse);
@@ -220,6 +227,7 @@ static void gather_list(struct sort *s, const struct entry *e, bool reverse)
 static void gather_set(struct sort *s, const struct entry *e)
 {
     const struct set set = set_of(e);
+    make_room(s, set_count(&set));
     struct set_iter it;
     struct set_member m;
     set_iter_init(&it, &set);
@@ -232,6 +240,7 @@ static void gather_set(struct sort *s, const struct entry *e)
 static void gather_zset(struct sort *s, const struct entry *e, bool reverse)
 {
     const struct zset z = zset_of(e);
+    make_room(s, zset_count(&z));
     struct zset_iter it;
     bool more = zset_iter_seek(&it, &z, reverse ? zset_count(&z) - 1 : 0);
     while (more) {
@@ -339,6 +348,7 @@ static void weigh(struct sort *s)
     for (size_t i = 0; i < s->count; i++) {
         struct item *item = &s->items[i];
         struct slice by = item->bytes;
+        pause_point(2);
         if (s->by && !look_up(s, *s->by, item->bytes, &by)) {
             continue;
         }
@@ -359,26 +369,41 @@ static int compare_bytes(struct slice a, struct slice b)
     return a.len < b.len ? -1 : a.len > b.len;
 }
 
+/* Of items whose ranks are equal; those that are equal here stay as they were gathered. */
 static int compare_items(const void *x, const void *y, void *ctx)
 {
     const struct item *a = x, *b = y;
     const struct sort *s = ctx;
     int order;
-    if (s->alpha) {
-        if (a->by.ptr && b->by.ptr) {
-            order = compare_bytes(a->by, b->by);
-        } else {
-            order = (a->by.ptr != NULL) - (b->by.ptr != NULL); /* without one: first */
-        }
-    } else if (a->score != b->score) {
-        order = a->score < b->score ? -1 : 1;
-    } else {
+    if (!s->alpha) {
         order = compare_bytes(a->bytes, b->bytes);
-    }
-    if (order == 0) {
-        return a->place < b->place ? -1 : 1;
+    } else if (a->by.ptr && b->by.ptr) {
+        order = compare_bytes(a->by, b->by);
+    } else {
+        order = (a->by.ptr != NULL) - (b->by.ptr != NULL); /* without one: first */
     }
     return s->descending ? -order : order;
+}
+
+static uint64_t rank_of(const struct sort *s, const struct item *item)
+{
+    uint64_t rank;
+    if (s->alpha) {
+        rank = item->by.ptr ? order_rank_of_text(item->by) : 0;
+    } else {
+        rank = zset_key(item->score);
+    }
+    return s->descending ? ~rank : rank;
+}
+
+static void put_in_order(struct sort *s)
+{
+    s->order = mem_alloc(s->count * sizeof *s->order);
+    for (size_t i = 0; i < s->count; i++) {
+        pause_point(1);
+        s->order[i] = (struct ordered){rank_of(s, &s->items[i]), &s->items[i]};
+    }
+    order_sort(s->order, s->count, compare_items, s);
 }
 
 /* The part that LIMIT leaves: [*from, *to). */
@@ -400,7 +425,9 @@ typedef void put_value(struct sort *s, bool found, struct slice value, void *ctx
 static void each_result(struct sort *s, size_t from, size_t to, put_value *put, void *ctx)
 {
     for (size_t i = from; i < to; i++) {
-        const struct slice element = s->items[i].bytes;
+        const struct item *item = s->order ? s->order[i].item : &s->items[i];
+        const struct slice element = item->bytes;
+        pause_point(1 + s->gets_count);
         if (s->gets_count == 0) {
             put(s, true, element, ctx);
         }
@@ -487,7 +514,7 @@ static void sort_entry(struct sort *s, const struct entry *e)
         return;
     }
     if (!s->unsorted && s->count > 1) {
-        qsort_r(s->items, s->count, sizeof *s->items, compare_items, s);
+        put_in_order(s);
     }
     size_t from, to;
     limit(s, &from, &to);

@@ -42,7 +42,7 @@ static const struct command_arg args_sort_ro[] = {ARGS_READING, END};
 
 const struct command sort_commands[] = {
     {
-        SORT_ROW("sort", sort__sort, CMD_WRITE | CMD_DENYOOM),
+        SORT_ROW("sort", sort__sort, CMD_WRITE | CMD_DENYOOM | CMD_SLICED),
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}, PATTERN_KEYS, STORE_KEY},
         .find_keys = sort__find_keys,
         .since = "1.0.0",
@@ -50,7 +50,7 @@ const struct command sort_commands[] = {
         .args = args_sort,
     },
     {
-        SORT_ROW("sort_ro", sort__sort_ro, CMD_READONLY),
+        SORT_ROW("sort_ro", sort__sort_ro, CMD_READONLY | CMD_SLICED),
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}, PATTERN_KEYS},
         .find_keys = sort__find_keys_ro,
         .since = "7.0.0",

@@ -3,6 +3,7 @@
 #include "core/cmd_stream.h"
 
 #include "core/mem.h"
+#include "core/pause.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -487,6 +488,7 @@ void stream__xdel(struct call *c)
     uint64_t deleted = 0;
     bool first = false;
     for (uint32_t i = 0; i < c->argc - 2; i++) {
+        pause_point(1);
         if (stream_delete(s, ids[i])) {
             first = first || stream_id_compare(ids[i], s->first_id) == 0;
             if (stream_id_compare(ids[i], s->max_deleted_id) > 0) {

@@ -3,6 +3,7 @@
 #include "core/cmd_stream.h"
 
 #include "core/mem.h"
+#include "core/pause.h"
 
 enum {
     AUTOCLAIM_COUNT = 100,   /* entries that XAUTOCLAIM claims unless told */
@@ -46,6 +47,7 @@ void stream__xack(struct call *c)
     }
     int64_t acknowledged = 0;
     for (uint32_t i = 0; i < c->argc - 3; i++) {
+        pause_point(1);
         acknowledged += stream_group_forget(g, ids[i]);
     }
     mem_free(ids);
@@ -311,6 +313,7 @@ void stream__xclaim(struct call *c)
     struct reply_mark mark = reply_deferred(c->out);
     size_t count = 0;
     for (uint32_t i = 5; i < options_at; i++) {
+        pause_point(1);
         struct stream_id id;
         stream__parse_id(c->argv[i], 0, true, &id, NULL);
         count += claim_id(c, s, g, consumer, id, &o);

@@ -242,7 +242,7 @@ static const struct command xgroup_subcommands[] = {
         .args = args_xgroup_consumer,
     },
     {
-        STREAM_ROW("delconsumer", stream__xgroup_delconsumer, 5, CMD_WRITE),
+        STREAM_ROW("delconsumer", stream__xgroup_delconsumer, 5, CMD_WRITE | CMD_SLICED),
         KEY_2(KEY_RW | KEY_DELETE),
         .since = "5.0.0",
         .summary = "Deletes a consumer of a group, and what is pending for it.",
@@ -250,7 +250,7 @@ static const struct command xgroup_subcommands[] = {
         .args = args_xgroup_consumer,
     },
     {
-        STREAM_ROW("destroy", stream__xgroup_destroy, 4, CMD_WRITE),
+        STREAM_ROW("destroy", stream__xgroup_destroy, 4, CMD_WRITE | CMD_SLICED),
         KEY_2(KEY_RW | KEY_DELETE),
         .since = "5.0.0",
         .summary = "Deletes a consumer group.",
@@ -259,7 +259,7 @@ static const struct command xgroup_subcommands[] = {
     },
     HELP_ROW(stream__xgroup_help),
     {
-        STREAM_ROW("setid", stream__xgroup_setid, -5, CMD_WRITE),
+        STREAM_ROW("setid", stream__xgroup_setid, -5, CMD_WRITE | CMD_SLICED),
         KEY_2(KEY_RW | KEY_UPDATE),
         .since = "5.0.0",
         .summary = "Sets the id after which a group goes on.",
@@ -292,7 +292,7 @@ static const struct command xinfo_subcommands[] = {
     },
     HELP_ROW(stream__xinfo_help),
     {
-        STREAM_ROW("stream", stream__xinfo_stream, -3, CMD_READONLY),
+        STREAM_ROW("stream", stream__xinfo_stream, -3, CMD_READONLY | CMD_SLICED),
         KEY_2(KEY_RO | KEY_ACCESS),
         .since = "5.0.0",
         .summary = "Describes a stream.",
@@ -305,7 +305,8 @@ static const struct command xinfo_subcommands[] = {
 
 const struct command stream_commands[] = {
     {
-        STREAM_ROW("xack", stream__xack, -4, CMD_WRITE | CMD_FAST),
+        STREAM_ROW("xack", stream__xack, -4, CMD_WRITE | CMD_FAST | CMD_SLICED),
+        .sliced_from = COMMAND_MANY_ARGS,
         KEY_1(KEY_RW | KEY_UPDATE),
         .since = "5.0.0",
         .summary = "Acknowledges entries: they are no longer pending. Returns how many were.",
@@ -313,7 +314,8 @@ const struct command stream_commands[] = {
         .args = args_xack,
     },
     {
-        STREAM_ROW("xadd", stream__xadd, -5, CMD_WRITE | CMD_DENYOOM | CMD_FAST),
+        STREAM_ROW("xadd", stream__xadd, -5, CMD_WRITE | CMD_DENYOOM | CMD_FAST | CMD_SLICED),
+        .sliced_from = 7,
         .keys = {{.flags = KEY_RW | KEY_UPDATE, KEYS_AT(1, 0, 1),
                   .notes = "UPDATE rather than INSERT, as it may trim"}},
         .since = "5.0.0",
@@ -324,7 +326,7 @@ const struct command stream_commands[] = {
         .tips = tips_nondeterministic,
     },
     {
-        STREAM_ROW("xautoclaim", stream__xautoclaim, -6, CMD_WRITE | CMD_FAST),
+        STREAM_ROW("xautoclaim", stream__xautoclaim, -6, CMD_WRITE | CMD_FAST | CMD_SLICED),
         KEY_1(KEY_RW | KEY_ACCESS | KEY_DELETE),
         .since = "6.2.0",
         .summary = "Gives entries that have been pending for long to another consumer.",
@@ -334,7 +336,8 @@ const struct command stream_commands[] = {
         .tips = tips_nondeterministic,
     },
     {
-        STREAM_ROW("xclaim", stream__xclaim, -6, CMD_WRITE | CMD_FAST),
+        STREAM_ROW("xclaim", stream__xclaim, -6, CMD_WRITE | CMD_FAST | CMD_SLICED),
+        .sliced_from = COMMAND_MANY_ARGS,
         KEY_1(KEY_RW | KEY_UPDATE),
         .since = "5.0.0",
         .summary = "Gives pending entries to another consumer.",
@@ -343,7 +346,8 @@ const struct command stream_commands[] = {
         .tips = tips_nondeterministic,
     },
     {
-        STREAM_ROW("xdel", stream__xdel, -3, CMD_WRITE | CMD_FAST),
+        STREAM_ROW("xdel", stream__xdel, -3, CMD_WRITE | CMD_FAST | CMD_SLICED),
+        .sliced_from = COMMAND_MANY_ARGS,
         KEY_1(KEY_RW | KEY_DELETE),
         .since = "5.0.0",
         .summary = "Deletes entries of a stream and returns how many.",
@@ -369,7 +373,7 @@ const struct command stream_commands[] = {
         .args = args_key,
     },
     {
-        STREAM_ROW("xpending", stream__xpending, -3, CMD_READONLY),
+        STREAM_ROW("xpending", stream__xpending, -3, CMD_READONLY | CMD_SLICED),
         KEY_1(KEY_RO | KEY_ACCESS),
         .since = "5.0.0",
         .summary = "Tells which entries are pending in a group, for whom, and since when.",
@@ -380,7 +384,7 @@ const struct command stream_commands[] = {
         .tips = tips_nondeterministic,
     },
     {
-        STREAM_ROW("xrange", stream__xrange, -4, CMD_READONLY),
+        STREAM_ROW("xrange", stream__xrange, -4, CMD_READONLY | CMD_SLICED),
         KEY_1(KEY_RO | KEY_ACCESS),
         .since = "5.0.0",
         .summary = "Returns the entries of a stream within an interval of ids.",
@@ -389,7 +393,7 @@ const struct command stream_commands[] = {
         .args = args_xrange,
     },
     {
-        STREAM_ROW("xread", stream__xread, -4, CMD_BLOCKING | CMD_READONLY),
+        STREAM_ROW("xread", stream__xread, -4, CMD_BLOCKING | CMD_READONLY | CMD_SLICED),
         .apart = APART_LEND,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, .begin = KEY_BEGIN_KEYWORD, .keyword = "STREAMS",
                   .index = 1, .find = KEY_FIND_RANGE, .last = -1, .step = 1, .limit = 2}},
@@ -401,7 +405,7 @@ const struct command stream_commands[] = {
         .args = args_xread,
     },
     {
-        STREAM_ROW("xreadgroup", stream__xreadgroup, -7, CMD_BLOCKING | CMD_WRITE),
+        STREAM_ROW("xreadgroup", stream__xreadgroup, -7, CMD_BLOCKING | CMD_WRITE | CMD_SLICED),
         .apart = APART_LEND,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, .begin = KEY_BEGIN_KEYWORD, .keyword = "STREAMS",
                   .index = 4, .find = KEY_FIND_RANGE, .last = -1, .step = 1, .limit = 2}},
@@ -414,7 +418,7 @@ const struct command stream_commands[] = {
         .args = args_xreadgroup,
     },
     {
-        STREAM_ROW("xrevrange", stream__xrevrange, -4, CMD_READONLY),
+        STREAM_ROW("xrevrange", stream__xrevrange, -4, CMD_READONLY | CMD_SLICED),
         KEY_1(KEY_RO | KEY_ACCESS),
         .since = "5.0.0",
         .summary = "Returns the entries of a stream within an interval of ids, the last one first.",
@@ -432,7 +436,7 @@ const struct command stream_commands[] = {
         .args = args_xsetid,
     },
     {
-        STREAM_ROW("xtrim", stream__xtrim, -4, CMD_WRITE),
+        STREAM_ROW("xtrim", stream__xtrim, -4, CMD_WRITE | CMD_SLICED),
         KEY_1(KEY_RW | KEY_DELETE),
         .since = "5.0.0",
         .summary = "Deletes entries from the beginning of a stream and returns how many.",

@@ -11,6 +11,7 @@
 #include "core/cmd_string.h"
 
 #include "core/num.h"
+#include "core/pause.h"
 #include <assert.h>
 
 void string__reply(struct call *c, struct entry *e)
@@ -339,6 +340,7 @@ void string__mget(struct call *c)
         reply_array(c->out, c->nkeys);
     }
     for (uint32_t i = 0; i < c->nkeys; i++) {
+        pause_point(1);
         struct entry *e = key_read(c, &c->keys[i]);
         if (e && e->type == TYPE_STRING) {
             string__reply(c, e);
@@ -362,6 +364,7 @@ static bool check_pairs(struct call *c)
 static void set_all(struct call *c)
 {
     for (uint32_t i = 0; i < c->nkeys; i++) {
+        pause_point(1);
         const struct key *k = &c->keys[i];
         assert(k->arg + 1 < c->argc);
         set_plain(c, k, key_write(c, k), c->argv[k->arg + 1]);
@@ -382,6 +385,7 @@ void string__msetnx(struct call *c)
         return;
     }
     for (uint32_t i = 0; i < c->nkeys; i++) {
+        pause_point(1);
         if (key_write(c, &c->keys[i])) {
             reply_int(c->out, 0);
             return;

@@ -12,6 +12,7 @@
 #include "core/cmd_string.h"
 
 #include "core/mem.h"
+#include "core/pause.h"
 #include <assert.h>
 
 struct lcs_options {
@@ -95,6 +96,7 @@ static void table_fill(struct lcs_table *t)
         uint32_t *row = t->cells + i * t->width;
         char byte = t->a.ptr[i - 1];
         row[0] = 0;
+        pause_point_bytes(4 * t->width);
         for (size_t j = 1; j <= t->b.len; j++) {
             uint32_t longer = above[j] > row[j - 1] ? above[j] : row[j - 1];
             row[j] = byte == t->b.ptr[j - 1] ? above[j - 1] + 1 : longer;
@@ -113,6 +115,7 @@ struct lcs_walk {
 static bool walk_back(const struct lcs_table *t, struct lcs_walk *w, bool *matched)
 {
     struct lcs_range *r = &w->range;
+    pause_point(1);
     *matched = t->a.ptr[w->i - 1] == t->b.ptr[w->j - 1];
     if (!*matched) {
         if (lcs_cell(t, w->i - 1, w->j) > lcs_cell(t, w->i, w->j - 1)) {
@@ -225,5 +228,5 @@ void string__lcs(struct call *c)
     } else {
         reply_sequence(c, &t);
     }
-    mem_free(t.cells);
+    pause_free(t.cells);
 }

@@ -203,7 +203,7 @@ const struct command string_commands[] = {
         .args = args_incrbyfloat,
     },
     {
-        STRING_ROW("lcs", string__lcs, -3, CMD_READONLY),
+        STRING_ROW("lcs", string__lcs, -3, CMD_READONLY | CMD_SLICED),
         .apart = APART_LEND,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 1, 1)}},
         .since = "7.0.0",
@@ -212,7 +212,8 @@ const struct command string_commands[] = {
         .args = args_lcs,
     },
     {
-        STRING_ROW("mget", string__mget, -2, CMD_READONLY | CMD_FAST),
+        STRING_ROW("mget", string__mget, -2, CMD_READONLY | CMD_FAST | CMD_SLICED),
+        .sliced_from = COMMAND_MANY_ARGS,
         .apart = APART_EACH_KEY,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, -1, 1)}},
         .since = "1.0.0",
@@ -222,7 +223,8 @@ const struct command string_commands[] = {
         .tips = tips_mget,
     },
     {
-        STRING_ROW("mset", string__mset, -3, WRITES),
+        STRING_ROW("mset", string__mset, -3, WRITES | CMD_SLICED),
+        .sliced_from = COMMAND_MANY_ARGS,
         .apart = APART_OK,
         .keys = {{.flags = KEY_OW | KEY_UPDATE, KEYS_AT(1, -1, 2)}},
         .since = "1.0.1",
@@ -232,7 +234,8 @@ const struct command string_commands[] = {
         .tips = tips_mset,
     },
     {
-        STRING_ROW("msetnx", string__msetnx, -3, WRITES),
+        STRING_ROW("msetnx", string__msetnx, -3, WRITES | CMD_SLICED),
+        .sliced_from = COMMAND_MANY_ARGS,
         .apart = APART_LEND,
         .keys = {{.flags = KEY_OW | KEY_INSERT, KEYS_AT(1, -1, 2)}},
         .since = "1.0.1",

@@ -6,6 +6,7 @@
 
 #include "core/mem.h"
 #include "core/num.h"
+#include "core/pause.h"
 #include <assert.h>
 
 enum { SCORES_INLINE = 16 }; /* of one ZADD, without allocating */
@@ -131,6 +132,7 @@ static bool parse_zadd(struct call *c, struct zadd *o)
 static bool parse_scores(struct call *c, const struct zadd *o, double *scores)
 {
     for (uint32_t i = 0; i < o->pairs; i++) {
+        pause_point(1);
         const struct slice word = c->argv[o->first + 2 * i];
         if (!num_parse_double(word.ptr, word.len, &scores[i])) {
             call_error_float(c);
@@ -155,6 +157,8 @@ static void add_pairs(struct call *c, const struct zadd *o, double *scores)
     if (e || !(o->flags & ZSET_XX)) {
         struct zset z = e ? zset_of(e) : zset_new(settings, 1, c->argv[o->first + 1].len);
         for (uint32_t i = 0; i < o->pairs; i++) {
+            pause_point(1);
+        pause_point(1);
             result = zset_put(&z, settings, c->argv[o->first + 2 * i + 1], &scores[i], o->flags);
             added += result == ZSET_ADDED;
             updated += result == ZSET_UPDATED;
@@ -220,6 +224,7 @@ void zset__zrem(struct call *c)
     if (e) {
         struct zset z = zset_of(e);
         for (uint32_t i = 2; i < c->argc && zset_count(&z) > 0; i++) {
+            pause_point(1);
             removed += zset_remove(&z, c->argv[i]);
         }
         gone = zset__put_back(c, k, e, &z);
@@ -276,6 +281,7 @@ void zset__zmscore(struct call *c)
     }
     reply_array(c->out, c->argc - 2);
     for (uint32_t i = 2; i < c->argc; i++) {
+        pause_point(1);
         reply_score(c, e, c->argv[i]);
     }
 }

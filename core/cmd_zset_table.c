@@ -353,7 +353,8 @@ const struct command zset_commands[] = {
         .args = args_bzpop,
     },
     {
-        ZSET_ROW("zadd", zset__zadd, -4, WRITES | CMD_FAST),
+        ZSET_ROW("zadd", zset__zadd, -4, WRITES | CMD_FAST | CMD_SLICED),
+        .sliced_from = COMMAND_MANY_ARGS,
         .member = -1,
         .keys = {{.flags = KEY_RW | KEY_UPDATE, KEYS_AT(1, 0, 1)}},
         .since = "1.2.0",
@@ -380,7 +381,7 @@ const struct command zset_commands[] = {
         .args = args_zcount,
     },
     {
-        ZSET_ROW("zdiff", zset__zdiff, -3, CMD_READONLY),
+        ZSET_ROW("zdiff", zset__zdiff, -3, CMD_READONLY | CMD_SLICED),
         .apart = APART_LEND,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_COUNTED(1)}},
         .since = "6.2.0",
@@ -390,7 +391,7 @@ const struct command zset_commands[] = {
         .args = args_zdiff,
     },
     {
-        ZSET_ROW("zdiffstore", zset__zdiffstore, -4, WRITES),
+        ZSET_ROW("zdiffstore", zset__zdiffstore, -4, WRITES | CMD_SLICED),
         .apart = APART_LEND,
         .keys = {{.flags = KEY_OW | KEY_UPDATE, KEYS_AT(1, 0, 1)},
                  {.flags = KEY_RO | KEY_ACCESS, KEYS_COUNTED(2)}},
@@ -410,7 +411,7 @@ const struct command zset_commands[] = {
         .args = args_zincrby,
     },
     {
-        ZSET_ROW("zinter", zset__zinter, -3, CMD_READONLY),
+        ZSET_ROW("zinter", zset__zinter, -3, CMD_READONLY | CMD_SLICED),
         .apart = APART_LEND,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_COUNTED(1)}},
         .since = "6.2.0",
@@ -421,7 +422,7 @@ const struct command zset_commands[] = {
         .args = args_zinter,
     },
     {
-        ZSET_ROW("zintercard", zset__zintercard, -3, CMD_READONLY),
+        ZSET_ROW("zintercard", zset__zintercard, -3, CMD_READONLY | CMD_SLICED),
         .apart = APART_LEND,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_COUNTED(1)}},
         .since = "7.0.0",
@@ -431,7 +432,7 @@ const struct command zset_commands[] = {
         .args = args_zintercard,
     },
     {
-        ZSET_ROW("zinterstore", zset__zinterstore, -4, WRITES),
+        ZSET_ROW("zinterstore", zset__zinterstore, -4, WRITES | CMD_SLICED),
         .apart = APART_LEND,
         .keys = {{.flags = KEY_OW | KEY_UPDATE, KEYS_AT(1, 0, 1)},
                  {.flags = KEY_RO | KEY_ACCESS, KEYS_COUNTED(2)}},
@@ -442,7 +443,7 @@ const struct command zset_commands[] = {
         .args = args_zinterstore,
     },
     {
-        ZSET_ROW("zlexcount", zset__zlexcount, 4, CMD_READONLY | CMD_FAST),
+        ZSET_ROW("zlexcount", zset__zlexcount, 4, CMD_READONLY | CMD_FAST | CMD_SLICED),
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}},
         .since = "2.8.9",
         .summary = "Counts the members that lie between two by name, in a set of equal scores.",
@@ -450,7 +451,7 @@ const struct command zset_commands[] = {
         .args = args_zlexcount,
     },
     {
-        ZSET_ROW("zmpop", zset__zmpop, -4, CMD_WRITE),
+        ZSET_ROW("zmpop", zset__zmpop, -4, CMD_WRITE | CMD_SLICED),
         .apart = APART_LEND,
         .keys = {{.flags = KEY_RW | KEY_ACCESS | KEY_DELETE, KEYS_COUNTED(1)}},
         .since = "7.0.0",
@@ -460,7 +461,8 @@ const struct command zset_commands[] = {
         .args = args_zmpop,
     },
     {
-        ZSET_ROW("zmscore", zset__zmscore, -3, CMD_READONLY | CMD_FAST),
+        ZSET_ROW("zmscore", zset__zmscore, -3, CMD_READONLY | CMD_FAST | CMD_SLICED),
+        .sliced_from = COMMAND_MANY_ARGS,
         .member = 2,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}},
         .since = "6.2.0",
@@ -469,7 +471,8 @@ const struct command zset_commands[] = {
         .args = args_zmscore,
     },
     {
-        ZSET_ROW("zpopmax", zset__zpopmax, -2, CMD_WRITE | CMD_FAST),
+        ZSET_ROW("zpopmax", zset__zpopmax, -2, CMD_WRITE | CMD_FAST | CMD_SLICED),
+        .sliced_from = 3,
         .keys = {{.flags = KEY_RW | KEY_ACCESS | KEY_DELETE, KEYS_AT(1, 0, 1)}},
         .since = "5.0.0",
         .summary = "Takes out the members with the highest scores.",
@@ -477,7 +480,8 @@ const struct command zset_commands[] = {
         .args = args_zpopmax,
     },
     {
-        ZSET_ROW("zpopmin", zset__zpopmin, -2, CMD_WRITE | CMD_FAST),
+        ZSET_ROW("zpopmin", zset__zpopmin, -2, CMD_WRITE | CMD_FAST | CMD_SLICED),
+        .sliced_from = 3,
         .keys = {{.flags = KEY_RW | KEY_ACCESS | KEY_DELETE, KEYS_AT(1, 0, 1)}},
         .since = "5.0.0",
         .summary = "Takes out the members with the lowest scores.",
@@ -485,7 +489,8 @@ const struct command zset_commands[] = {
         .args = args_zpopmax,
     },
     {
-        ZSET_ROW("zrandmember", zset__zrandmember, -2, CMD_READONLY),
+        ZSET_ROW("zrandmember", zset__zrandmember, -2, CMD_READONLY | CMD_SLICED),
+        .sliced_from = 3,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}},
         .since = "6.2.0",
         .summary = "Replies members chosen by chance.",
@@ -495,7 +500,7 @@ const struct command zset_commands[] = {
         .tips = tips_random,
     },
     {
-        ZSET_ROW("zrange", zset__zrange, -4, CMD_READONLY),
+        ZSET_ROW("zrange", zset__zrange, -4, CMD_READONLY | CMD_SLICED),
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}},
         .since = "1.2.0",
         .summary = "Replies the members in a range of ranks, scores or names.",
@@ -504,7 +509,7 @@ const struct command zset_commands[] = {
         .args = args_zrange,
     },
     {
-        ZSET_ROW("zrangebylex", zset__zrangebylex, -4, CMD_READONLY),
+        ZSET_ROW("zrangebylex", zset__zrangebylex, -4, CMD_READONLY | CMD_SLICED),
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}},
         .since = "2.8.9",
         .summary = "Replies the members that lie between two by name, in a set of equal scores.",
@@ -514,7 +519,7 @@ const struct command zset_commands[] = {
         .args = args_zrangebylex,
     },
     {
-        ZSET_ROW("zrangebyscore", zset__zrangebyscore, -4, CMD_READONLY),
+        ZSET_ROW("zrangebyscore", zset__zrangebyscore, -4, CMD_READONLY | CMD_SLICED),
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}},
         .since = "1.0.5",
         .summary = "Replies the members whose scores lie between two.",
@@ -525,7 +530,7 @@ const struct command zset_commands[] = {
         .args = args_zrangebyscore,
     },
     {
-        ZSET_ROW("zrangestore", zset__zrangestore, -5, WRITES),
+        ZSET_ROW("zrangestore", zset__zrangestore, -5, WRITES | CMD_SLICED),
         .apart = APART_LEND,
         .keys = {{.flags = KEY_OW | KEY_UPDATE, KEYS_AT(1, 0, 1)},
                  {.flags = KEY_RO | KEY_ACCESS, KEYS_AT(2, 0, 1)}},
@@ -545,7 +550,8 @@ const struct command zset_commands[] = {
         .args = args_zrank,
     },
     {
-        ZSET_ROW("zrem", zset__zrem, -3, CMD_WRITE | CMD_FAST),
+        ZSET_ROW("zrem", zset__zrem, -3, CMD_WRITE | CMD_FAST | CMD_SLICED),
+        .sliced_from = COMMAND_MANY_ARGS,
         .member = 2,
         .keys = {{.flags = KEY_RW | KEY_DELETE, KEYS_AT(1, 0, 1)}},
         .since = "1.2.0",
@@ -555,7 +561,7 @@ const struct command zset_commands[] = {
         .args = args_zmscore,
     },
     {
-        ZSET_ROW("zremrangebylex", zset__zremrangebylex, 4, CMD_WRITE),
+        ZSET_ROW("zremrangebylex", zset__zremrangebylex, 4, CMD_WRITE | CMD_SLICED),
         .keys = {{.flags = KEY_RW | KEY_DELETE, KEYS_AT(1, 0, 1)}},
         .since = "2.8.9",
         .summary = "Removes the members that lie between two by name, in a set of equal scores.",
@@ -563,7 +569,7 @@ const struct command zset_commands[] = {
         .args = args_zlexcount,
     },
     {
-        ZSET_ROW("zremrangebyrank", zset__zremrangebyrank, 4, CMD_WRITE),
+        ZSET_ROW("zremrangebyrank", zset__zremrangebyrank, 4, CMD_WRITE | CMD_SLICED),
         .keys = {{.flags = KEY_RW | KEY_DELETE, KEYS_AT(1, 0, 1)}},
         .since = "2.0.0",
         .summary = "Removes the members in a range of ranks.",
@@ -571,7 +577,7 @@ const struct command zset_commands[] = {
         .args = args_zremrangebyrank,
     },
     {
-        ZSET_ROW("zremrangebyscore", zset__zremrangebyscore, 4, CMD_WRITE),
+        ZSET_ROW("zremrangebyscore", zset__zremrangebyscore, 4, CMD_WRITE | CMD_SLICED),
         .keys = {{.flags = KEY_RW | KEY_DELETE, KEYS_AT(1, 0, 1)}},
         .since = "1.2.0",
         .summary = "Removes the members whose scores lie between two.",
@@ -579,7 +585,7 @@ const struct command zset_commands[] = {
         .args = args_zcount,
     },
     {
-        ZSET_ROW("zrevrange", zset__zrevrange, -4, CMD_READONLY),
+        ZSET_ROW("zrevrange", zset__zrevrange, -4, CMD_READONLY | CMD_SLICED),
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}},
         .since = "1.2.0",
         .summary = "Replies the members in a range of ranks, counted from the highest score.",
@@ -589,7 +595,7 @@ const struct command zset_commands[] = {
         .args = args_zrevrange,
     },
     {
-        ZSET_ROW("zrevrangebylex", zset__zrevrangebylex, -4, CMD_READONLY),
+        ZSET_ROW("zrevrangebylex", zset__zrevrangebylex, -4, CMD_READONLY | CMD_SLICED),
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}},
         .since = "2.8.9",
         .summary = "Replies the members that lie between two by name, last first.",
@@ -599,7 +605,7 @@ const struct command zset_commands[] = {
         .args = args_zrevrangebylex,
     },
     {
-        ZSET_ROW("zrevrangebyscore", zset__zrevrangebyscore, -4, CMD_READONLY),
+        ZSET_ROW("zrevrangebyscore", zset__zrevrangebyscore, -4, CMD_READONLY | CMD_SLICED),
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}},
         .since = "2.2.0",
         .summary = "Replies the members whose scores lie between two, highest first.",
@@ -620,7 +626,8 @@ const struct command zset_commands[] = {
         .args = args_zrank,
     },
     {
-        ZSET_ROW("zscan", zset__zscan, -3, CMD_READONLY),
+        ZSET_ROW("zscan", zset__zscan, -3, CMD_READONLY | CMD_SLICED),
+        .sliced_from = 5,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}},
         .since = "2.8.0",
         .summary = "Goes through members and scores step by step.",
@@ -638,7 +645,7 @@ const struct command zset_commands[] = {
         .args = args_zscore,
     },
     {
-        ZSET_ROW("zunion", zset__zunion, -3, CMD_READONLY),
+        ZSET_ROW("zunion", zset__zunion, -3, CMD_READONLY | CMD_SLICED),
         .apart = APART_LEND,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_COUNTED(1)}},
         .since = "6.2.0",
@@ -648,7 +655,7 @@ const struct command zset_commands[] = {
         .args = args_zinter,
     },
     {
-        ZSET_ROW("zunionstore", zset__zunionstore, -4, WRITES),
+        ZSET_ROW("zunionstore", zset__zunionstore, -4, WRITES | CMD_SLICED),
         .apart = APART_LEND,
         .keys = {{.flags = KEY_OW | KEY_UPDATE, KEYS_AT(1, 0, 1)},
                  {.flags = KEY_RO | KEY_ACCESS, KEYS_COUNTED(2)}},

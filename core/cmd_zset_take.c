@@ -7,6 +7,7 @@
 #include "core/keyspace_internal.h"
 #include "core/mem.h"
 #include "core/num.h"
+#include "core/pause.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -260,6 +261,7 @@ static void sample_drawing(struct call *c, const struct zset *z, uint64_t count,
         }
     }
     for (uint64_t i = 0; i < count; i++) {
+        pause_point(4);
         reply_rank(c, z, ranks[i], scores);
     }
     mem_free(ranks);
@@ -271,6 +273,7 @@ static void reply_sample(struct call *c, const struct zset *z, int64_t wanted, b
     if (wanted < 0) { /* with repetitions */
         uint64_t n = 0 - (uint64_t)wanted;
         for (zset__reply_header(c, n, scores); n > 0; n--) {
+            pause_point(4);
             reply_rank(c, z, random_below(c->ks, all), scores);
         }
         return;

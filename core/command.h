@@ -44,6 +44,7 @@ enum command_flag {
     CMD_ONLY_SENTINEL = 1 << 21,
     CMD_MOVABLE_KEYS = 1 << 22,
     CMD_SUBSCRIBER = 1 << 23, /* not printed: allowed while a RESP2 connection is subscribed */
+    CMD_SLICED = 1 << 24, /* not printed: may work for long, and has pause points (core/pause.h) */
 };
 
 /* ACL categories that the flags do not imply already (READONLY -> @read, FAST -> @fast …; see
@@ -149,7 +150,10 @@ struct command_change {
     const char *since, *text; /* ended by since == NULL */
 };
 
-enum { COMMAND_KEY_SPECS_MAX = 4 };
+enum {
+    COMMAND_KEY_SPECS_MAX = 4,
+    COMMAND_MANY_ARGS = 130, /* from here on a command that takes many arguments may work for long */
+};
 
 /* How far a call reaches beyond the keys that it names. */
 enum command_reach {
@@ -181,6 +185,7 @@ struct command {
      * *extra back, at home. */
     enum command_reach (*prepare)(const struct slice *argv, uint32_t argc, void **extra);
     void (*release)(void *extra);
+    uint32_t sliced_from;  /* CMD_SLICED: … when it has at least so many arguments */
     int member;            /* argument that names a member or field of the first key's value (<0: from
                               the end), so that it can be loaded early; 0: none */
     /* CMD_BLOCKING: whether this call may have to wait for data; NULL: all of them may. */
@@ -196,6 +201,7 @@ struct command {
 
     /* filled in when the table is built */
     uint16_t id;              /* index for statistics; subcommands have their own */
+    uint16_t only_key;        /* the argument that is its one key, and it reaches no others; else 0 */
     const struct command *parent;
     char full_name[48];       /* "client|list" */
 };

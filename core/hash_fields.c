@@ -2,6 +2,7 @@
 #include "core/hash_fields.h"
 
 #include "core/mem.h"
+#include "core/pause.h"
 #include "core/slab.h"
 
 enum { HASH_REGION_BITS_MAX = 20 };
@@ -190,8 +191,9 @@ bool hash_fields_free_slice(struct hash_fields *f, size_t budget)
 
 void hash_fields_free(struct hash_fields *f)
 {
-    const bool done = hash_fields_free_slice(f, SIZE_MAX);
-    assert(done);
+    while (!hash_fields_free_slice(f, PAUSE_FREE_STEP)) {
+        pause_point(PAUSE_FREE_STEP);
+    }
 }
 
 void hash_fields_add(struct hash_fields *f, uint64_t hash, struct slice field, struct slice value,

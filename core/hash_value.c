@@ -1,6 +1,7 @@
 /* hash_value.c - see hash_value.h. */
 #include "core/hash_value.h"
 
+#include "core/pause.h"
 #include "core/sha1.h"
 
 enum {
@@ -183,6 +184,7 @@ static void visit_item(void *item, void *ctx)
 {
     const struct each *each = ctx;
     struct hash_element e;
+    pause_point(1);
     look_item(item, &e);
     if (!is_expired(e.at_ms, each->now_ms)) {
         each->visit(&e, each->ctx);
@@ -203,6 +205,7 @@ uint64_t hash_value_scan(const struct hash_value *h, uint64_t at, int64_t now_ms
     uint8_t *place = listpack_first(h->object);
     while (place) {
         struct hash_element e;
+        pause_point(1);
         look_listpack(h, place, &e);
         if (!is_expired(e.at_ms, now_ms)) {
             visit(&e, ctx);

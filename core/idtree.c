@@ -1,6 +1,7 @@
 /* idtree.c - see idtree.h. */
 #include "core/idtree.h"
 
+#include "core/pause.h"
 #include "core/slab.h"
 #include <assert.h>
 #include <string.h>
@@ -280,6 +281,7 @@ void *idtree_remove(struct idtree *t, struct stream_id id)
 bool idtree_pop_last(struct idtree *t, struct idtree_item *out)
 {
     struct idtree_at at;
+    pause_point(1);
     const struct idtree_item *item = idtree_last(t, &at);
     if (!item) {
         return false;
@@ -344,6 +346,7 @@ struct idtree_item *idtree_last(const struct idtree *t, struct idtree_at *at)
 
 struct idtree_item *idtree_next(struct idtree_at *at)
 {
+    pause_point(1);
     if (++at->i == at->leaf->count) {
         *at = (struct idtree_at){at->leaf->next, 0};
     }
@@ -352,6 +355,7 @@ struct idtree_item *idtree_next(struct idtree_at *at)
 
 struct idtree_item *idtree_prev(struct idtree_at *at)
 {
+    pause_point(1);
     if (at->i-- == 0) {
         struct idtree_node *leaf = at->leaf->prev;
         *at = (struct idtree_at){leaf, leaf ? leaf->count - 1 : 0};

@@ -9,6 +9,7 @@
 
 #include "core/mem.h"
 #include "core/num.h"
+#include "core/pause.h"
 #include "core/sha1.h"
 #include <liblzf/lzf.h>
 
@@ -292,6 +293,7 @@ static void settle_compression(struct list *l, const struct list_rules *r, int64
         }
     }
     for (int64_t i = from < 0 ? 0 : from; i <= to && i < l->n; i++) {
+        pause_point(1);
         if (!is_edge(l, r, (uint64_t)i)) {
             node_compress(node_of(l, (uint32_t)i));
         }
@@ -372,6 +374,7 @@ struct list_value list_copy(struct list_value v)
     struct list *to = list_nodes_new();
     for (uint32_t i = 0; i < from->n; i++) {
         struct list_node node = *node_of(from, i);
+        pause_point(node.count);
         if (node.kind == NODE_LARGE) {
             blob_hold(node.data); /* large nodes are replaced, never changed */
         } else if (node.kind == NODE_LISTPACK) {
@@ -520,6 +523,7 @@ static bool iter_next_node(struct list_iter *it, struct list_element *e)
 
 bool list_iter_next(struct list_iter *it, struct list_element *e)
 {
+    pause_point(1);
     if (__builtin_expect(it->at != NULL, 1)) {
         element_of(it->at, e);
         it->at = it->reverse ? listpack_prev(it->lp, it->at) : listpack_next(it->lp, it->at);
@@ -572,6 +576,7 @@ void list_push_all(struct list_value *v, const struct list_rules *r, enum list_e
         return;
     }
     for (uint32_t i = 0; i < n; i++) {
+        pause_point(1);
         list_push(v, r, end, s[i]);
     }
 }
@@ -653,6 +658,7 @@ static void nodes_delete(struct list *l, const struct list_rules *r, uint64_t in
         *cut = nodes_take(l, i, gone);
     } else {
         for (uint32_t j = 0; j < gone; j++) {
+            pause_point(1);
             node_free(node_of(l, i + j));
         }
     }
@@ -740,6 +746,7 @@ static void row_sweep(struct list *l)
     uint32_t kept = 0;
     for (uint32_t i = 0; i < l->n; i++) {
         struct list_node *node = node_of(l, i);
+        pause_point(1);
         if (node->count > 0) {
             *node_of(l, kept++) = *node;
         } else {
@@ -756,6 +763,7 @@ static uint64_t nodes_remove(struct list *l, const struct list_rules *r, struct 
     for (uint32_t step = 0; step < l->n && removed < max; step++) {
         uint32_t i = from == LIST_HEAD ? step : l->n - 1 - step;
         struct list_node *node = node_of(l, i);
+        pause_point(node->count);
         if (node->kind == NODE_LISTPACK) {
             removed += node_remove(node, s, max - removed, from);
         } else if (node_has(l, i, s)) {
@@ -800,8 +808,9 @@ struct list *list_nodes_new(void)
 void list_nodes_free(void *list)
 {
     uint64_t progress = 0;
-    bool done = list_nodes_free_slice(list, SIZE_MAX, &progress);
-    assert(done);
+    while (!list_nodes_free_slice(list, PAUSE_FREE_STEP, &progress)) {
+        pause_point(PAUSE_FREE_STEP);
+    }
 }
 
 bool list_nodes_free_slice(void *list, size_t budget, uint64_t *progress)

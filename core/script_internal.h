@@ -111,8 +111,7 @@ bool script__state_open(struct script_state *state);
 void script__state_close(struct script_state *state);
 /* Under the collector's stop, and text only: see script_sandbox.c. lua_load's status. */
 int script__load(lua_State *lua, const char *code, size_t len, const char *name);
-/* STACK_RUNNER with its upvalues (globals, "KEYS", "ARGV", the tables of the run before), and
- * STACK_HANDLER. */
+/* STACK_RUNNER with its upvalues (globals, "KEYS", "ARGV"), STACK_HANDLER. */
 int script__runner(lua_State *lua);
 int script__handler(lua_State *lua);
 /* Raises text, and has every further line of the run fail. */

@@ -556,9 +556,7 @@ void script__sandbox_constants(struct script_state *state)
     lua_pushvalue(lua, STACK_GLOBALS);
     lua_pushliteral(lua, "KEYS");
     lua_pushliteral(lua, "ARGV");
-    lua_pushnil(lua);
-    lua_pushnil(lua);
-    lua_pushcclosure(lua, script__runner, 5);
+    lua_pushcclosure(lua, script__runner, 3);
     static const char *const names[] = {
         "KEYS", "ARGV", "err", "ok", "double", "big_number", "verbatim_string", "map", "set",
     };

@@ -28,8 +28,6 @@ enum {
     CYCLES_DUE = 2,               /* the one under way spares what was young when it began */
     SLICE_STEP_KB = 16,
     SLICE_STEPS = 4,
-    RUNNER_NAMES = 2,             /* upvalues of STACK_RUNNER: "KEYS" and "ARGV", */
-    RUNNER_TABLES = 4,            /* and what they were in the last run */
 };
 
 /* --- Memory --- */
@@ -278,8 +276,6 @@ static void forget_arguments(struct script_state *state)
         lua_pushvalue(state->lua, name);
         lua_pushnil(state->lua);
         lua_rawset(state->lua, STACK_GLOBALS);
-        lua_pushnil(state->lua);
-        lua_setupvalue(state->lua, STACK_RUNNER, RUNNER_TABLES + name - STACK_KEYS);
     }
 }
 
@@ -479,15 +475,16 @@ static bool is_plain(lua_State *lua, uint32_t n)
     return seen == n;
 }
 
-/* KEYS or ARGV, upvalues 2 and 3, in the globals, upvalue 1. The table of the run before (upvalues 4
- * and 5) serves again if it had as many elements and the script has done nothing to it: making tables
- * and collecting them would cost more than all else around a short script. Nothing outlives a
- * script's run in this state, so nobody has kept it. */
-static void set_argument_table(lua_State *lua, int which, bool reuse, const struct slice *strings,
+/* KEYS or ARGV (upvalues 2 and 3) in the globals (upvalue 1). The table of the run before serves again
+ * if it had as many elements and the script has done nothing to it: making tables and collecting them
+ * would cost more than all else around a short script. Nothing outlives a script's run in this state,
+ * so nobody has kept it. */
+static void set_argument_table(lua_State *lua, int name, bool reuse, const struct slice *strings,
                                uint32_t n)
 {
     if (reuse) {
-        lua_pushvalue(lua, lua_upvalueindex(RUNNER_TABLES + which));
+        lua_pushvalue(lua, lua_upvalueindex(name));
+        lua_rawget(lua, lua_upvalueindex(1));
         if (lua_istable(lua, -1) && is_plain(lua, n)) {
             set_strings(lua, strings, n);
             lua_pop(lua, 1);
@@ -495,11 +492,8 @@ static void set_argument_table(lua_State *lua, int which, bool reuse, const stru
         }
         lua_pop(lua, 1);
     }
+    lua_pushvalue(lua, lua_upvalueindex(name));
     push_strings(lua, strings, n);
-    lua_pushvalue(lua, -1);
-    lua_replace(lua, lua_upvalueindex(RUNNER_TABLES + which));
-    lua_pushvalue(lua, lua_upvalueindex(RUNNER_NAMES + which));
-    lua_insert(lua, -2);
     lua_rawset(lua, lua_upvalueindex(1));
 }
 
@@ -519,8 +513,8 @@ int script__runner(lua_State *lua)
     }
     bool small = !state->large_block; /* so the tables cannot have grown */
     state->large_block = false;
-    set_argument_table(lua, 0, small && call->nkeys <= REUSE_COUNT_MAX, call->keys, call->nkeys);
-    set_argument_table(lua, 1, small && call->nargs <= REUSE_COUNT_MAX, call->args, call->nargs);
+    set_argument_table(lua, 2, small && call->nkeys <= REUSE_COUNT_MAX, call->keys, call->nkeys);
+    set_argument_table(lua, 3, small && call->nargs <= REUSE_COUNT_MAX, call->args, call->nargs);
     lua_rawgeti(lua, LUA_REGISTRYINDEX, run->ref);
     lua_call(lua, 0, 1);
     return 1;

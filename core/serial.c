@@ -12,6 +12,7 @@
 #include "core/serial_type.h"
 #include "core/mem.h"
 #include "core/num.h"
+#include "core/pause.h"
 #include "core/stream_serial.h"
 #include <assert.h>
 #include <endian.h>
@@ -19,6 +20,7 @@
 
 enum {
     BYTES_CAP_MIN = 64,
+    CHECKSUM_STEP_BYTES = 16384,
     DUMP_VERSION = 10,      /* holds every type of Redis 7.0 */
     DUMP_VERSION_7_4 = 12,  /* hashes with fields that expire */
     DUMP_VERSION_MAX = 12,  /* read */
@@ -40,6 +42,19 @@ enum { /* the two high bits of a length, and what follows when both are set */
     SPECIAL_LZF = 3,
 };
 
+static uint64_t checksum(const char *data, size_t len)
+{
+    uint64_t crc = 0;
+    while (len > 0) {
+        const size_t step = len < CHECKSUM_STEP_BYTES ? len : CHECKSUM_STEP_BYTES;
+        pause_point_bytes(4 * step);
+        crc = crc64_update(crc, data, step);
+        data += step;
+        len -= step;
+    }
+    return crc;
+}
+
 /* --- a growing buffer --- */
 
 static size_t bytes_cap_for(const struct bytes *b, size_t more)
@@ -56,7 +71,7 @@ static void bytes_reserve(struct bytes *b, size_t more)
 {
     if (b->cap - b->len < more) {
         const size_t cap = bytes_cap_for(b, more);
-        b->data = mem_realloc(b->data, cap);
+        b->data = pause_realloc(b->data, b->len, cap);
         b->cap = cap;
     }
 }
@@ -82,13 +97,13 @@ void bytes_append(struct bytes *b, const void *data, size_t len)
         return;
     }
     bytes_reserve(b, len);
-    memcpy(b->data + b->len, data, len);
+    pause_copy(b->data + b->len, data, len);
     b->len += len;
 }
 
 void bytes_free(struct bytes *b)
 {
-    mem_free(b->data);
+    pause_free(b->data);
     *b = (struct bytes){0};
 }
 
@@ -403,7 +418,7 @@ static void write_footer(struct bytes *out, size_t start, uint16_t version)
 {
     const uint16_t wire_version = htole16(version);
     bytes_append(out, &wire_version, sizeof wire_version);
-    const uint64_t crc = htole64(crc64_update(0, out->data + start, out->len - start));
+    const uint64_t crc = htole64(checksum(out->data + start, out->len - start));
     bytes_append(out, &crc, sizeof crc);
 }
 
@@ -432,7 +447,7 @@ bool serial__footer_is_good(struct slice payload, int *version)
     memcpy(&wire_crc, footer + sizeof wire_version, sizeof wire_crc);
     *version = le16toh(wire_version);
     return *version <= DUMP_VERSION_MAX &&
-           crc64_update(0, payload.ptr, payload.len - sizeof wire_crc) == le64toh(wire_crc);
+           checksum(payload.ptr, payload.len - sizeof wire_crc) == le64toh(wire_crc);
 }
 
 enum serial_error serial_load_dump(struct slice payload, const struct settings *settings,

@@ -12,6 +12,7 @@
  * full: no field twice, no empty hash, expiries in order and in range. */
 #include "core/hash_value.h"
 #include "core/num.h"
+#include "core/pause.h"
 #include "core/serial_type.h"
 #include "core/ziplist.h"
 #include "core/zipmap.h"
@@ -164,6 +165,7 @@ static bool load_fields(struct serial_reader *r, bool expiries, struct hash_valu
         hash_value_to_table(h);
     }
     for (; count > 0; count--) { /* each reads two bytes at least, or fails */
+        pause_point(1);
         if (!load_field(r, h, expiries, min_ms)) {
             hash_value_free(h);
             return false;

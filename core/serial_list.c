@@ -10,6 +10,7 @@
 #include "core/list.h"
 #include "core/mem.h"
 #include "core/num.h"
+#include "core/pause.h"
 #include "core/serial_type.h"
 #include "core/ziplist.h"
 
@@ -36,6 +37,7 @@ void serial__save_list(struct bytes *out, const struct entry *e, const struct se
     const uint32_t n = list_nodes_count(l);
     serial__write_len(out, n);
     for (uint32_t i = 0; i < n; i++) {
+        pause_point(PAUSE_NODE_UNITS);
         struct listpack *temporary;
         struct blob *large;
         const struct listpack *lp = list_nodes_get(l, i, &temporary, &large);
@@ -108,6 +110,7 @@ static bool read_nodes(struct serial_reader *r, enum serial_rdb_type type, struc
         return false;
     }
     for (; n > 0; n--) { /* every node takes bytes, so n need not be believed */
+        pause_point(PAUSE_NODE_UNITS);
         if (type == RDB_LIST_QUICKLIST_2 && !serial__read_len(r, &container)) {
             return false;
         }
@@ -132,6 +135,7 @@ static bool read_elements(struct serial_reader *r, const struct list_rules *rule
         return false;
     }
     for (; n > 0; n--) {
+        pause_point(1);
         struct blob *b;
         int64_t number = 0;
         if (!serial__read_string(r, &b, &number)) {

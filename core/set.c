@@ -5,6 +5,7 @@
 #include "core/intset.h"
 #include "core/listpack.h"
 #include "core/mem.h"
+#include "core/pause.h"
 #include "core/sha1.h"
 #include "core/slab.h"
 #include <assert.h>
@@ -192,7 +193,8 @@ struct set set_new(struct slice first, size_t count, const struct settings *sett
 static void members_free(void *object)
 {
     struct members *t = object;
-    while (!table_drain(&t->table, member_free, t, SIZE_MAX)) {
+    while (!table_drain(&t->table, member_free, t, PAUSE_FREE_STEP)) {
+        pause_point(PAUSE_FREE_STEP);
     }
     mem_free(t);
 }
@@ -484,6 +486,7 @@ static void member_from_listpack(struct set_member *m, const uint8_t *at)
 
 bool set_next(struct set_iter *it, struct set_member *m)
 {
+    pause_point(1);
     if (it->set->encoding == ENC_TABLE) {
         const void *item = next_item(it);
         if (item) {
@@ -523,6 +526,7 @@ static void scan_item(void *item, void *ctx)
 {
     struct scan *scan = ctx;
     struct set_member m;
+    pause_point(1);
     member_set_bytes(&m, member_slice(item));
     scan->visit(&m, scan->ctx);
     scan->seen++;
@@ -588,6 +592,7 @@ static void sample_by_drawing(const struct set *s, size_t count, uint64_t (*rand
     struct table drawn; /* of items that belong to the set */
     table_init(&drawn);
     while (drawn.count < count) {
+        pause_point(1);
         void *item = table_random(&members_of(s)->table, random, random_ctx);
         struct set_member m;
         member_set_bytes(&m, member_slice(item));
@@ -597,7 +602,8 @@ static void sample_by_drawing(const struct set *s, size_t count, uint64_t (*rand
             visit(&m, ctx);
         }
     }
-    while (!table_drain(&drawn, forget_item, NULL, SIZE_MAX)) {
+    while (!table_drain(&drawn, forget_item, NULL, PAUSE_FREE_STEP)) {
+        pause_point(PAUSE_FREE_STEP);
     }
 }
 

@@ -10,6 +10,7 @@
  * would not have chosen; only an intset that is in order is taken as it is. */
 #include "core/intset.h"
 #include "core/listpack.h"
+#include "core/pause.h"
 #include "core/serial_type.h"
 #include "core/set.h"
 
@@ -63,6 +64,7 @@ bool serial__load_set(struct serial_reader *r, enum serial_rdb_type type,
     struct set s = {.object = NULL};
     bool good = true;
     for (uint64_t i = 0; i < count && good; i++) {
+        pause_point(1);
         struct blob *blob = NULL;
         char digits[NUM_INT_CHARS];
         struct slice bytes;

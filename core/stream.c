@@ -2,6 +2,7 @@
 #include "core/stream.h"
 
 #include "core/mem.h"
+#include "core/pause.h"
 #include "core/sha1.h"
 #include "core/slab.h"
 
@@ -295,6 +296,7 @@ static bool iter_step(struct stream_iter *it)
 
 bool stream_iter_next(struct stream_iter *it)
 {
+    pause_point(1);
     while (it->node) {
         if (!iter_step(it)) {
             iter_enter(it, it->reverse ? idtree_prev(&it->at) : idtree_next(&it->at));
@@ -436,6 +438,7 @@ int64_t stream_trim(struct stream *s, const struct stream_trim *trim)
             break;
         }
         const int64_t live = snode_count(item->value);
+        pause_point(PAUSE_NODE_UNITS);
         if (trim->limit && deleted + live > trim->limit) {
             break;
         }

@@ -13,6 +13,7 @@
  *
  * What is read must keep the rules of stream.h and stream_group.h, and be ordered as Redis writes
  * it: nodes by id, groups, consumers and pending entries by name and id. */
+#include "core/pause.h"
 #include "core/serial_type.h"
 #include "core/stream.h"
 #include "core/stream_serial.h"
@@ -197,6 +198,7 @@ static bool load_nodes(struct serial_reader *r, enum serial_rdb_type type, struc
         return false;
     }
     for (; nodes > 0; nodes--) {
+        pause_point(PAUSE_NODE_UNITS);
         if (!load_node(r, s, &live)) {
             return false;
         }
@@ -223,6 +225,7 @@ static bool load_pel(struct serial_reader *r, struct stream_group *g)
         return false;
     }
     for (; count > 0; count--) {
+        pause_point(1);
         struct stream_id id;
         int64_t delivered_ms;
         uint64_t deliveries;
@@ -249,6 +252,7 @@ static bool load_consumer_pel(struct serial_reader *r, struct stream_group *g,
         return false;
     }
     for (; count > 0; count--) {
+        pause_point(1);
         struct stream_id id;
         if (!read_raw_id(r, &id)) {
             return false;

@@ -26,6 +26,7 @@
 #include "core/table.h"
 
 #include "core/mem.h"
+#include "core/pause.h"
 #include "core/slab.h"
 
 enum {
@@ -740,6 +741,7 @@ static void segment_clone(struct table__bucket *to, const struct table__bucket *
         if (i + CLONE_AHEAD < n) {
             touch_items(&from[i + CLONE_AHEAD]);
         }
+        pause_point(bucket_count(&from[i]) + 1);
         bucket_clone(&to[i], &from[i], clone, ctx);
     }
 }

@@ -4,6 +4,7 @@
 #include "core/hash.h"
 #include "core/mem.h"
 #include "core/num.h"
+#include "core/pause.h"
 #include "core/sha1.h"
 #include <math.h>
 #include <stdio.h>
@@ -382,6 +383,7 @@ bool zset_iter_seek(struct zset_iter *it, const struct zset *z, uint64_t rank)
 
 bool zset_iter_next(struct zset_iter *it)
 {
+    pause_point(1);
     if (!it->lp_) {
         return show_member(it, zset_tree_next(&it->cursor_));
     }
@@ -390,6 +392,7 @@ bool zset_iter_next(struct zset_iter *it)
 
 bool zset_iter_prev(struct zset_iter *it)
 {
+    pause_point(1);
     if (!it->lp_) {
         return show_member(it, zset_tree_prev(&it->cursor_));
     }

@@ -10,6 +10,7 @@
 #include "core/hash.h"
 #include "core/mem.h"
 #include "core/num.h"
+#include "core/pause.h"
 #include "core/serial_type.h"
 #include "core/ziplist.h"
 #include "core/zset.h"
@@ -102,6 +103,7 @@ bool serial__load_zset(struct serial_reader *r, enum serial_rdb_type type,
     }
     struct zset z = {ENC_TREE, zset_tree_new()};
     for (; n > 0; n--) { /* S1: every pair is there, or the loop ends */
+        pause_point(1);
         if (!read_pair(r, type, z.object)) {
             zset_free(&z);
             return false;

@@ -13,6 +13,7 @@
 
 #include "core/hash.h"
 #include "core/mem.h"
+#include "core/pause.h"
 #include "core/slab.h"
 
 /* --- nodes --- */
@@ -473,6 +474,7 @@ uint32_t zset_tree_run(struct zset_cursor *at, const struct zset_member **out, u
     const struct leaf *l = at->step[at->height].node;
     const uint32_t i = at->step[at->height].at, left = l->count - i;
     const uint32_t n = left < max ? left : max;
+    pause_point(n);
     for (uint32_t j = 0; j < n; j++) {
         out[j] = leaf_get(l, i + j);
         table__touch(out[j]);
@@ -733,6 +735,7 @@ void zset_tree_add(struct zset_tree *t, uint64_t hash, struct slice name, double
 
 static void insert_visited(void *item, void *ctx)
 {
+    pause_point(4); /* looks at members on its way down */
     insert_pair(ctx, item);
 }
 
@@ -931,6 +934,7 @@ void zset_tree_remove_ranks(struct zset_tree *t, uint64_t from, uint64_t n)
         const struct leaf *l = at.step[at.height].node;
         uint32_t i = at.step[at.height].at, run = l->count - i;
         run = run < n ? run : (uint32_t)n;
+        pause_point(2 * run);
         for (uint32_t j = 0; j < run; j++) {
             gone[j] = leaf_get(l, i + j);
         }
@@ -987,6 +991,7 @@ static void *same_item(void *item, void *ctx)
 
 static struct leaf *leaf_clone(struct zset_tree *t, const struct leaf *l)
 {
+    pause_point(2 * l->count);
     struct leaf *to = leaf_new(t, l->bytes);
     uint64_t hashes[LEAF_MAX];
     memcpy(to, l, l->bytes);
@@ -1078,7 +1083,8 @@ bool zset_tree_free_slice(struct zset_tree *t, size_t budget)
 
 void zset_tree_free(struct zset_tree *t)
 {
-    while (!zset_tree_free_slice(t, SIZE_MAX)) {
+    while (!zset_tree_free_slice(t, PAUSE_FREE_STEP)) {
+        pause_point(PAUSE_FREE_STEP);
     }
 }
 

@@ -81,9 +81,13 @@ int io_create(struct io **out, const struct io_config *config, const char **why)
     return config->backend == IO_AUTO ? io__epoll_create(out, config) : rc;
 }
 
+/* From one receive buffer to the next: no power of two, so that the beginnings of the buffers do not
+ * fall into the same few sets of the caches. */
+enum { BUF_STRIDE_BYTES = IO_BUF_BYTES + 5 * 64 };
+
 int io__init(struct io *io, const struct io_config *config, const struct io_ops *ops)
 {
-    size_t bytes = (size_t)config->buffers * IO_BUF_BYTES;
+    size_t bytes = (size_t)config->buffers * BUF_STRIDE_BYTES;
 
     io->ops = ops;
     io->handlers = config->handlers;
@@ -111,7 +115,7 @@ int io__init(struct io *io, const struct io_config *config, const struct io_ops 
     }
 
     for (uint32_t i = 0; i < config->buffers; i++) {
-        io->bufs[i].data = io->buf_memory + (size_t)i * IO_BUF_BYTES;
+        io->bufs[i].data = io->buf_memory + (size_t)i * BUF_STRIDE_BYTES;
         io->bufs[i].id = (uint16_t)i;
         io->bufs[i].io = io;
         io->free_ids[i] = (uint16_t)(config->buffers - 1 - i); /* the first are used first */
@@ -138,7 +142,7 @@ void io__fini(struct io *io)
         close(io->wake_fd);
     }
     if (io->buf_memory) {
-        munmap(io->buf_memory, (size_t)io->buf_count * IO_BUF_BYTES);
+        munmap(io->buf_memory, (size_t)io->buf_count * BUF_STRIDE_BYTES);
     }
     free(io->free_ids);
     free(io->bufs);

@@ -8,6 +8,7 @@
  *   large   REPLY_LARGE_CHUNK   every other
  *   exact   what is needed      lines and bodies that no large chunk can hold
  *   ref     the header alone    bytes that belong to somebody else
+ *   lent    what is there       in memory of the caller: the first of a reply (reply_lend)
  *
  * Small and large ones are kept in a bounded pool of the thread that frees them; that may be
  * another thread than the one that took them, hence the bound.
@@ -131,8 +132,12 @@ static size_t chunk_held(const struct reply_chunk *c)
     return sizeof *c + (c->release != NULL ? c->len : chunk_room(c));
 }
 
-static void chunk_free(struct reply_chunk *c)
+/* c was r's. */
+static void chunk_free(const struct reply *r, struct reply_chunk *c)
 {
+    if (c == r->lent_) {
+        return;
+    }
     if (c->release != NULL) {
         c->release(c->owner);
         free(c);
@@ -179,6 +184,13 @@ static struct reply_chunk *take_head(struct reply *r)
 /* A new chunk at the end, for n bytes that stay together. */
 static void append_room(struct reply *r, size_t n)
 {
+    struct reply_chunk *lent = r->lent_;
+    if (r->tail == NULL && lent != NULL && sizeof *lent + n <= r->lent_bytes_) {
+        *lent = (struct reply_chunk){.data = (char *)(lent + 1),
+                                     .cap = r->lent_bytes_ - sizeof *lent};
+        append(r, lent);
+        return;
+    }
     append(r, chunk_take(n, r->tail == NULL || r->tail->release != NULL));
 }
 
@@ -191,7 +203,7 @@ void reply_init(struct reply *r, int resp)
 void reply_clear(struct reply *r)
 {
     while (r->head != NULL) {
-        chunk_free(take_head(r));
+        chunk_free(r, take_head(r));
     }
     assert(r->total_bytes == 0 && r->held_bytes_ == 0); /* I1 */
 }
@@ -647,7 +659,7 @@ static void trim_head(struct reply *r, size_t n)
     r->held_bytes_ -= held - chunk_held(c);
 }
 
-void reply_consume(struct reply *r, size_t n)
+void reply__consume_slow(struct reply *r, size_t n)
 {
     assert(n <= r->total_bytes);
     while (n > 0) {
@@ -658,7 +670,7 @@ void reply_consume(struct reply *r, size_t n)
             return;
         }
         n -= c->len;
-        chunk_free(take_head(r));
+        chunk_free(r, take_head(r));
     }
 }
 
@@ -673,14 +685,14 @@ static void move_all(struct reply *to, struct reply *from)
     from->total_bytes = from->held_bytes_ = 0;
 }
 
-void reply_move(struct reply *to, struct reply *from, size_t n)
+void reply__move_slow(struct reply *to, struct reply *from, size_t n)
 {
     assert(to != from && n <= from->total_bytes);
     if (to->muted) {
         reply_consume(from, n);
         return;
     }
-    if (to->head == NULL && n == from->total_bytes) {
+    if (to->head == NULL && n == from->total_bytes && from->head != from->lent_) {
         move_all(to, from);
         return;
     }
@@ -690,7 +702,8 @@ void reply_move(struct reply *to, struct reply *from, size_t n)
         size_t part = c->len < n ? c->len : n;
         n -= part;
         bool growing = to->tail != NULL && to->tail->release == NULL;
-        if (part == c->len && (c->release != NULL || part >= MOVE_COPY_MAX || !growing)) {
+        if (part == c->len && c != from->lent_ &&
+            (c->release != NULL || part >= MOVE_COPY_MAX || !growing)) {
             append(to, take_head(from));
         } else {
             reply_raw(to, c->data, part);

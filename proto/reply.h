@@ -49,11 +49,22 @@ struct reply {
     uint32_t errors;                   /* error replies written so far */
     char error_code[REPLY_ERROR_CODE_MAX]; /* of the last one: "ERR", "WRONGTYPE" … */
     size_t held_bytes_;                /* private to reply.c: what reply_memory tells */
+    struct reply_chunk *lent_;         /* reply_lend: room for the first chunk, not ours to free */
+    size_t lent_bytes_;                /* … header included */
 };
 
 
 void reply_init(struct reply *r, int resp);
 void reply_clear(struct reply *r);     /* frees all chunks, keeps resp, muted and errors */
+
+/* The first chunk may lie in memory of the caller, which stays until the reply is cleared. It is
+ * copied from, never moved as a whole. */
+static inline void reply_lend(struct reply *r, void *memory, size_t bytes)
+{
+    assert(r->head == NULL);
+    r->lent_ = memory;
+    r->lent_bytes_ = bytes;
+}
 
 /* Gives the calling thread's pooled chunks back to the allocator: before a thread ends. */
 void reply_pool_drain(void);
@@ -183,16 +194,42 @@ void reply_deferred_set(struct reply *r, struct reply_mark m, size_t n);
 /* Bytes that are RESP already; they stay together. */
 void reply_raw(struct reply *r, const void *data, size_t len);
 
+/* Drops the first n bytes (they have been sent), frees or pools emptied chunks. */
+void reply__consume_slow(struct reply *r, size_t n);
+static inline void reply_consume(struct reply *r, size_t n)
+{
+    struct reply_chunk *c = r->head;
+    if (c == NULL || n >= c->len || c->release != NULL) {
+        reply__consume_slow(r, n);
+        return;
+    }
+    assert(c->owner == NULL); /* I3 */
+    c->data += n; /* a piece of a chunk */
+    c->len -= n;
+    c->cap -= n;
+    r->total_bytes -= n;
+}
+
 /* Moves the first n bytes of from to the end of to: small pieces are copied, whole large chunks
  * and references change owner. n <= from->total_bytes. Moving into a muted reply drops the
  * bytes. Errors are not carried over: they were counted where they were written. */
-void reply_move(struct reply *to, struct reply *from, size_t n);
+void reply__move_slow(struct reply *to, struct reply *from, size_t n);
+static inline void reply_move(struct reply *to, struct reply *from, size_t n)
+{
+    struct reply_chunk *c = from->head, *end = to->tail;
+    if (__builtin_expect(c == NULL || end == NULL || n >= c->len || c->release != NULL ||
+                         end->cap - end->len < n || to->muted, 0)) {
+        reply__move_slow(to, from, n);
+        return;
+    }
+    memcpy(end->data + end->len, c->data, n); /* a piece of a chunk, and there is room */
+    reply__wrote(to, n);
+    reply_consume(from, n);
+}
 
 /* Up to max pieces of what is to be sent, from the start; returns how many. */
 int reply_iovec(const struct reply *r, struct iovec *iov, int max);
 
-/* Drops the first n bytes (they have been sent), frees or pools emptied chunks. */
-void reply_consume(struct reply *r, size_t n);
 
 /* Memory held by the chunks and the values referred to (output buffer limits), bytes. */
 size_t reply_memory(const struct reply *r);

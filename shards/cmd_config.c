@@ -1,9 +1,10 @@
 /* cmd_config.c - see cmd_config.h.
  *
  * What a shard may still be looking at when all shards have the new configuration are settings that
- * travel with a lent view (core/keyspace.h). Such a view is gone within a round of messages; an
- * old configuration is kept for CONFIG_RETIRED_MAX further changes, each of which is a round that
- * all shards take part in. The configuration of the start is never freed: main() keeps to it. */
+ * travel with a lent view (core/keyspace.h), and those of a command that rests (slices.h). A view
+ * is gone within a round of messages, once no command rests; an old configuration is kept for
+ * CONFIG_RETIRED_MAX further changes, each of which is a round that all shards take part in. The
+ * configuration of the start is never freed: main() keeps to it. */
 #include "shards/cmd_config.h"
 #include "core/glob.h"
 #include "io/net.h"
@@ -19,9 +20,10 @@
 
 enum { CONFIG_RETIRED_MAX = 32, NAME_SHOWN_MAX = 1024 };
 
-/* Old configurations, oldest overwritten first. Touched while server->config_changing is held. */
-static struct config *retired[CONFIG_RETIRED_MAX];
-static unsigned retired_at;
+/* Old configurations, oldest first. Touched while server->config_changing is held. */
+static struct config **retired;
+static unsigned retired_count, retired_cap;
+static unsigned retired_quiet; /* so many have retired while no command rested anywhere */
 
 static struct server *server_of(struct call *c)
 {
@@ -97,14 +99,26 @@ static void change_part(struct shard *shard, void *ctx)
     clients_configured(shard);
 }
 
-static void retire(const struct config *old)
+static void retire(const struct server *server, const struct config *old)
 {
     if (old->initial) {
         return;
     }
-    config_free(retired[retired_at]);
-    retired[retired_at] = (struct config *)old; /* published, so const to all; ours to free */
-    retired_at = (retired_at + 1) % CONFIG_RETIRED_MAX;
+    bool rests = atomic_load_explicit(&server->slices_resting, memory_order_acquire) > 0;
+    retired_quiet = rests ? 0 : retired_quiet + 1;
+    if (retired_quiet > CONFIG_RETIRED_MAX && retired_count >= CONFIG_RETIRED_MAX) {
+        const unsigned gone = retired_count - CONFIG_RETIRED_MAX + 1;
+        for (unsigned i = 0; i < gone; i++) {
+            config_free(retired[i]);
+        }
+        retired_count -= gone;
+        memmove(retired, retired + gone, retired_count * sizeof *retired);
+    }
+    if (retired_count == retired_cap) {
+        retired_cap = retired_cap > 0 ? retired_cap * 2 : CONFIG_RETIRED_MAX;
+        retired = mem_realloc(retired, retired_cap * sizeof *retired);
+    }
+    retired[retired_count++] = (struct config *)old; /* published, so const to all; ours to free */
 }
 
 static void change_done(struct call *c, void *ctx)
@@ -118,7 +132,7 @@ static void change_done(struct call *c, void *ctx)
         log_set_level(change->fresh->loglevel);
     }
     free(change);
-    retire(old);
+    retire(server, old);
     atomic_flag_clear(&server->config_changing);
     clients_settle(c);
 }

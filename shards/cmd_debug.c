@@ -547,6 +547,20 @@ static void cmd_debug_pause_cron(struct call *c)
     }
 }
 
+/* How often commands in slices look at the clock, and how much of a turn they have (slices.h). */
+static void cmd_debug_slices(struct call *c)
+{
+    int64_t units, us;
+    if (!args_fit(c, 4, 4) || !call_arg_range(c, 2, 1, UINT32_MAX, &units, NULL) ||
+        !call_arg_range(c, 3, 0, UINT32_MAX, &us, NULL)) {
+        return;
+    }
+    struct server *server = call_conn(c)->shard->server;
+    atomic_store_explicit(&server->slice_units, (uint32_t)units, memory_order_relaxed);
+    atomic_store_explicit(&server->slice_turn_us, (uint32_t)us, memory_order_relaxed);
+    reply_ok(c->out);
+}
+
 static void cmd_debug_help(struct call *c)
 {
     static const char *const lines[] = {
@@ -587,6 +601,9 @@ static void cmd_debug_help(struct call *c)
         "    Turn the expiry of keys in the background off or on.",
         "SET-DISABLE-DENY-SCRIPTS <0|1>",
         "    Let scripts call what they may not call otherwise, or not.",
+        "SLICES <units> <microseconds>",
+        "    What commands that work for long do before they look at the clock, and how much of a",
+        "    turn they get; SLICES 1 0 interrupts them wherever that is possible.",
         "SLEEP <seconds>",
         "    Stop all shards for that long.",
         "STRINGMATCH-LEN <pattern> <string>",
@@ -647,6 +664,8 @@ const struct command debug_subcommands[] = {
     },
     {DEBUG_ROW("set-disable-deny-scripts", cmd_debug_deny_scripts, -2, ROUTE_BARRIER,
                "Lets scripts call all commands, or not.")},
+    {DEBUG_ROW("slices", cmd_debug_slices, -2, ROUTE_BARRIER,
+               "Sets the length of slices of commands that work for long.")},
     {
         DEBUG_ROW("sleep", cmd_debug_sleep, 3, ROUTE_ALL, "Stops all shards for a while."),
         .apart = APART_OK,

@@ -505,7 +505,8 @@ static void section_shards(struct report *r)
                     "shard%u:slots=%u-%u,keys=%lld,connections=%u,commands=%llu,executed=%llu,"
                     "remote=%llu,waited=%llu,groups=%llu,turns=%llu,sleeps=%llu,wakeups_sent=%llu,"
                     "used_memory=%lld,cpu_user_usec=%llu,cpu_sys_usec=%llu,longest_turn_usec=%llu,"
-                    "longest_turn_cpu_usec=%llu,lazyfree_pending=%d\r\n",
+                    "longest_turn_cpu_usec=%llu,lazyfree_pending=%d,commands_sliced=%llu,"
+                    "slices=%llu,longest_slice_usec=%.0f\r\n",
                     s, shard->slot_begin, (unsigned)shard->slot_end - 1, keys, gathered->conns,
                     (unsigned long long)counter_get(&st->commands),
                     (unsigned long long)counter_get(&st->executed),
@@ -519,7 +520,9 @@ static void section_shards(struct report *r)
                     (unsigned long long)counter_get(&st->cpu_sys_us),
                     (unsigned long long)counter_get(&st->longest_turn_ns) / 1000,
                     (unsigned long long)counter_get(&st->longest_turn_cpu_ns) / 1000,
-                    gathered->freeing);
+                    gathered->freeing, (unsigned long long)counter_get(&st->sliced),
+                    (unsigned long long)counter_get(&st->slices),
+                    (double)counter_get(&st->slice_ticks_max) / clock_ticks_per_us);
     }
 }
 

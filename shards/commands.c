@@ -202,6 +202,19 @@ static void rehash(void)
     }
 }
 
+/* What nearly every command is; it is routed without looking at its description. */
+static uint16_t only_key(const struct command *cmd)
+{
+    const struct key_spec *spec = &cmd->keys[0];
+    bool one = cmd->route == ROUTE_KEYS && spec->begin == KEY_BEGIN_INDEX &&
+               spec->find == KEY_FIND_RANGE && spec->last == 0 && !(spec->flags & KEY_NOT_KEY) &&
+               cmd->keys[1].begin == KEY_BEGIN_NONE;
+    int args = cmd->arity < 0 ? -cmd->arity : cmd->arity;
+    bool plain = cmd->find_keys == NULL && cmd->undeclared == NULL && cmd->prepare == NULL &&
+                 !(cmd->flags & CMD_BLOCKING);
+    return one && plain && spec->index < args ? (uint16_t)spec->index : 0;
+}
+
 static void add(struct command *cmd, const struct command *parent)
 {
     assert(ids < STATS_COMMANDS_MAX);
@@ -209,6 +222,7 @@ static void add(struct command *cmd, const struct command *parent)
     assert(cmd->arity != 0);
     cmd->id = (uint16_t)ids;
     cmd->parent = parent;
+    cmd->only_key = only_key(cmd);
     int n = snprintf(cmd->full_name, sizeof(cmd->full_name), "%s%s%s",
                      parent != NULL ? parent->name : "", parent != NULL ? "|" : "", cmd->name);
     assert(n > 0 && (size_t)n < sizeof(cmd->full_name));

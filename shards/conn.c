@@ -51,6 +51,9 @@ size_t conn_query_bytes(const struct conn *conn)
 
 static void input_drop(struct conn *conn)
 {
+    if (conn->multi != NULL) {
+        multi_keep(conn);
+    }
     if (conn->in_buf != NULL) {
         io_buf_release(conn->in_buf);
         conn->in_buf = NULL;
@@ -541,8 +544,8 @@ static void conn_release(struct conn *conn)
         return;
     }
     conn->shard->conns_alive--;
-    input_drop(conn);
     multi_free(conn);
+    input_drop(conn);
     reply_clear(&conn->out);
     push_drop_held(conn);
     if (conn->partial != NULL) {

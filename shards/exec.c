@@ -19,6 +19,7 @@ struct exec *exec_new(void)
 
 void exec_free(struct exec *x)
 {
+    slices_free(&x->slices);
     mem_free(x->chains);
     mem_free(x);
 }
@@ -27,24 +28,14 @@ bool exec_must_not_sleep(const struct shard *s)
 {
     const struct exec *x = s->exec;
     return x->waits_for_horizon || x->done.first != NULL || x->local.first != NULL ||
-           x->returning || blocked_ready(s) || x->chains_count > 0 || x->late != NULL;
+           x->returning || blocked_ready(s) || x->chains_count > 0 || x->late != NULL ||
+           slices_must_not_sleep(&x->slices);
 }
 
 bool exec_may_touch(void *shard, uint16_t slot)
 {
     const struct shard *s = shard;
     return !s->exec->held_all && s->exec->held[slot] == 0;
-}
-
-static void chain_append(struct chain *chain, struct run *run)
-{
-    run->next = NULL;
-    if (chain->last != NULL) {
-        chain->last->next = run;
-    } else {
-        chain->first = run;
-    }
-    chain->last = run;
 }
 
 /* --- conflicts ------------------------------------------------------------------------------ */
@@ -54,7 +45,7 @@ static void mark_waiting(struct exec *x, const struct run *run)
     x->marked = true;
     const struct op *from = run->unit != NULL ? run->unit : run->at; /* I4 */
     for (const struct op *op = from; op != NULL; op = op->run_next) {
-        if (op->flags & OP_WHOLE) {
+        if (op->flags & (OP_WHOLE | OP_ROAMS)) {
             x->marked_all = true;
         }
         for (uint32_t i = 0; i < op->nkeys; i++) {
@@ -68,7 +59,7 @@ static bool conflicts(const struct exec *x, const struct op *op)
     if (op->outcome & OP_HELD) {
         return false; /* it is the one that holds */
     }
-    if (x->marked_all || x->held_all || (op->flags & OP_WHOLE)) {
+    if (x->marked_all || x->held_all || (op->flags & (OP_WHOLE | OP_ROAMS))) {
         return true; /* called only when something is marked or held */
     }
     for (uint32_t i = 0; i < op->nkeys; i++) {
@@ -100,7 +91,7 @@ static bool transaction_conflicts(const struct exec *x, const struct op *op)
 static bool run_concerns(const struct run *run, uint16_t slot)
 {
     for (const struct op *op = run->at; op != NULL; op = op->run_next) {
-        if (op->flags & OP_WHOLE) {
+        if (op->flags & (OP_WHOLE | OP_ROAMS)) {
             return true;
         }
         for (uint32_t i = 0; i < op->nkeys; i++) {
@@ -129,16 +120,21 @@ bool exec_slot_busy(const struct shard *s, uint16_t slot, bool in_pass)
     return false;
 }
 
-/* A transaction stops in the middle, or goes on (I4): by is 1 or -1. */
+/* Something stops in the middle, or goes on (I4): by is 1 or -1. */
+static void op_count(struct exec *x, const struct op *op, uint32_t by)
+{
+    if (op->flags & (OP_WHOLE | OP_ROAMS)) {
+        x->open_all += by;
+    }
+    for (uint32_t i = 0; i < op->nkeys; i++) {
+        x->open[op->keys[i].slot] += by;
+    }
+}
+
 static void unit_count(struct exec *x, const struct run *run, uint32_t by)
 {
     for (const struct op *op = run->unit;; op = op->run_next) {
-        if (op->flags & OP_WHOLE) {
-            x->open_all += by;
-        }
-        for (uint32_t i = 0; i < op->nkeys; i++) {
-            x->open[op->keys[i].slot] += by;
-        }
+        op_count(x, op, by);
         if (!(op->flags & OP_MORE)) {
             return;
         }
@@ -216,8 +212,11 @@ static int64_t member_at(const struct op *op)
     return at < 0 ? (int64_t)op->argc + at : at;
 }
 
-static void run_call(struct shard *s, struct op *op, struct call *c)
+/* One clock read per command: where it begins is where the one before it has ended, if nothing else
+ * was done in between. */
+static inline void run_call(struct shard *s, struct op *op, struct call *c)
 {
+    struct exec *x = s->exec;
     struct reply *out = c->out;
     struct op *outer = s->executing;
     s->executing = op;
@@ -230,12 +229,16 @@ static void run_call(struct shard *s, struct op *op, struct call *c)
         const struct slice *member = &op->argv[member_at(op)];
         hash_known = (struct hash_known){member->ptr, member->len, op->member_hash};
     }
-    uint64_t start = clock_ticks();
+    uint64_t start = x->ticks != 0 ? x->ticks : clock_ticks();
+    x->ticks = 0;
     op->command->run(c);
-    op->ticks += clock_ticks() - start;
+    uint64_t end = clock_ticks();
+    op->ticks += end - start;
     hash_known.data = NULL;
     if (s->interests > 0 || (op->flags & OP_TRACK)) {
         track(s, op);
+    } else {
+        x->ticks = end;
     }
     s->executing = outer;
     out->muted = false;
@@ -266,6 +269,7 @@ void exec_again(struct shard *s, struct op *op, const struct key *keys, uint32_t
     c.nkeys = nkeys;
     c.flags |= CALL_SERVING;
     c.wait = wait;
+    s->exec->ticks = 0;
     run_call(s, op, &c);
 }
 
@@ -284,7 +288,7 @@ static struct lend_part *lend_part_of(struct lend *lend, const struct op *op)
 
 static void slots_hold(struct exec *x, const struct op *op)
 {
-    if (op->flags & OP_WHOLE) {
+    if (op->flags & (OP_WHOLE | OP_ROAMS)) {
         assert(x->holds == 0);
         x->held_all = true;
         x->holds++;
@@ -299,7 +303,7 @@ static void slots_hold(struct exec *x, const struct op *op)
 
 static void slots_let_go(struct exec *x, const struct op *op)
 {
-    if (op->flags & OP_WHOLE) {
+    if (op->flags & (OP_WHOLE | OP_ROAMS)) {
         x->held_all = false;
         x->holds--;
         return;
@@ -355,7 +359,9 @@ static void lend_hold(struct shard *s, struct op *op)
     }
 }
 
-static void lend_run(struct shard *s, struct run *run, struct op *op)
+/* The runner has all slots of the group. It sees all keys of the command, in their order: those of
+ * the head. */
+static void lend_begin(struct shard *s, struct op *op)
 {
     struct lend *lend = op->group->lend;
     for (uint32_t i = 0; i < lend->nparts; i++) {
@@ -364,17 +370,23 @@ static void lend_run(struct shard *s, struct run *run, struct op *op)
                                        ? s->server->shards[part->shard]->keyspace
                                        : &part->view;
     }
-    /* The runner sees all keys of the command, in their order: those of the head. */
-    struct op *head = op->group->head;
-    struct key *own_keys = op->keys;
-    uint32_t own_nkeys = op->nkeys;
-    op->keys = head->keys;
-    op->nkeys = head->nkeys;
-    sched_point("lend: runs");
-    exec_op(s, op, &run->reply, lend->views);
+    lend->own_keys = op->keys;
+    lend->own_nkeys = op->nkeys;
+    op->keys = op->group->head->keys;
+    op->nkeys = op->group->head->nkeys;
+}
+
+static void keys_own(struct op *op)
+{
+    op->keys = op->group->lend->own_keys;
+    op->nkeys = op->group->lend->own_nkeys;
+}
+
+static void lend_end(struct shard *s, struct op *op)
+{
+    struct lend *lend = op->group->lend;
     sched_point("lend: ran");
-    op->keys = own_keys;
-    op->nkeys = own_nkeys;
+    keys_own(op);
     pushes_flush(s); /* notify.h I1 */
     if (op->wait != NULL) {
         blocked_begin(op->wait->wait);
@@ -388,6 +400,76 @@ static void lend_run(struct shard *s, struct run *run, struct op *op)
     slots_let_go(s->exec, op);
     op->outcome &= ~(uint32_t)OP_HELD;
 }
+
+/* --- in slices (slices.h) --------------------------------------------------------------------- */
+
+/* The op stops in the middle: S1, S3. */
+static void op_rest(struct exec *x, struct op *op)
+{
+    op->outcome |= OP_RESTS;
+    if (!(op->outcome & OP_HELD)) {
+        slots_hold(x, op);
+    }
+    op_count(x, op, 1);
+}
+
+/* It has come to its end. */
+static void op_rested(struct exec *x, struct op *op)
+{
+    op->outcome &= ~(uint32_t)OP_RESTS;
+    op_count(x, op, UINT32_MAX);
+    if (!(op->outcome & OP_HELD)) {
+        slots_let_go(x, op);
+    }
+}
+
+/* What the run has answered so far goes out; from now on its replies wait in it. S2 */
+static void direct_end(struct run *run)
+{
+    for (struct op *op = run->first; op != run->at; op = op->run_next) {
+        op->reply_bytes = 0;
+    }
+    run->flags &= ~(uint32_t)RUN_DIRECT;
+    conn_output_ready(run->conn);
+}
+
+/* False: it rests, or has not begun. */
+static bool op_begin_sliced(struct shard *s, struct run *run, struct op *op,
+                            struct keyspace *const *views)
+{
+    switch (slice_run(s, op, views)) {
+    case SLICE_PUT_OFF:
+        return false;
+    case SLICE_RESTS:
+        if (run->flags & RUN_DIRECT) {
+            direct_end(run);
+        }
+        op_rest(s->exec, op);
+        return false;
+    case SLICE_DONE:
+        break;
+    }
+    if (run->flags & RUN_DIRECT) {
+        reply_move(&run->conn->out, &run->reply, run->reply.total_bytes);
+    }
+    return true;
+}
+
+/* True: the op that rested is done. */
+static bool op_go_on(struct shard *s, struct op *op)
+{
+    s->exec->ticks = 0;
+    if (slice_go_on(s, op) == SLICE_RESTS) {
+        return false;
+    }
+    op_rested(s->exec, op);
+    if (op->group != NULL && op->group->lend != NULL) {
+        lend_end(s, op);
+    }
+    return true;
+}
+
+/* --- getting back ----------------------------------------------------------------------------- */
 
 static void view_settle(struct shard *s, struct lend_part *part)
 {
@@ -433,13 +515,24 @@ static void lend_released(struct shard *s, struct lend_part *part)
 static bool run_lend_op(struct shard *s, struct run *run, struct op *op)
 {
     struct lend *lend = op->group->lend;
+    s->exec->ticks = 0;
     if (!(op->outcome & OP_HELD)) {
         lend_hold(s, op);
     }
     if (op != lend->runner_op || !lend->may_go) {
         return false; /* READY or RELEASE will come */
     }
-    lend_run(s, run, op);
+    lend_begin(s, op);
+    sched_point("lend: runs");
+    if (!slice_wanted(op)) {
+        exec_op(s, op, &run->reply, lend->views);
+    } else if (!op_begin_sliced(s, run, op, lend->views)) {
+        if (!(op->outcome & OP_RESTS)) {
+            keys_own(op);
+        }
+        return false;
+    }
+    lend_end(s, op);
     return true;
 }
 
@@ -481,6 +574,7 @@ static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
     struct op *ahead[PREFETCH_OPS];
     uint32_t n = 0;
     while (run != NULL && n < PREFETCH_OPS) {
+        run_prefetch(run->next);
         for (; op != NULL && n < PREFETCH_OPS; op = op->run_next) {
             ahead[n++] = op;
         }
@@ -488,6 +582,7 @@ static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
         op = run != NULL ? run->at : NULL;
     }
     s->exec->prefetched = n;
+    s->exec->ticks = 0;
     if ((n == 1 && ahead[0]->nkeys <= 1) || s->exec->holds > 0) {
         return; /* nothing to overlap; or tables that a borrower may be changing */
     }
@@ -534,25 +629,30 @@ static bool needs_room(const struct op *op)
 
 enum run_state { RUN_LEFT, RUN_PARKED, RUN_FINISHED };
 
-/* One command that is on this shard alone. False: it waits for data, and its run is parked. */
-static bool run_op(struct shard *s, struct run *run, struct op *op)
+/* One command that is on this shard alone. RUN_PARKED: it waits for data. RUN_LEFT: it rests. */
+static enum run_state run_op(struct shard *s, struct run *run, struct op *op)
 {
     if ((run->flags & RUN_DIRECT) && s->pushes->count > 0) {
         pushes_flush(s); /* push.h I2: its reply goes out at once */
+        s->exec->ticks = 0;
     }
     sched_point("run");
+    if (__builtin_expect(op->command->flags & CMD_SLICED, 0) && slice_wanted(op) &&
+        !slice_is_small(s, op)) {
+        return op_begin_sliced(s, run, op, NULL) ? RUN_FINISHED : RUN_LEFT;
+    }
     exec_op(s, op, run->flags & RUN_DIRECT ? &run->conn->out : &run->reply, NULL);
     if (__builtin_expect(op->wait == NULL, 1)) {
-        return true;
+        return RUN_FINISHED;
     }
     blocked_begin(op->wait->wait);
     if (!blocked_tried(s, op->wait)) {
-        return true;
+        return RUN_FINISHED;
     }
     if (run->flags & RUN_DIRECT) { /* the reply comes later, in the run; its home is here */
         run->flags &= ~(uint32_t)RUN_DIRECT;
     }
-    return false;
+    return RUN_PARKED;
 }
 
 static enum run_state run_park(struct run *run)
@@ -563,11 +663,30 @@ static enum run_state run_park(struct run *run)
     return RUN_PARKED;
 }
 
+/* The op at hand is done: on to the next. */
+static inline void op_end(struct shard *s, struct run *run, struct op *op)
+{
+    run->at = op->run_next;
+    if (ends_unit(op)) {
+        run->unit = NULL;
+        if (blocked_ready(s)) {
+            blocked_serve(s, true);
+            s->exec->ticks = 0;
+        }
+    }
+}
+
 static enum run_state run_ops(struct shard *s, struct run *run)
 {
     struct exec *x = s->exec;
-    if (run->at != NULL && (run->at->outcome & OP_WAITS)) {
-        return run_park(run);
+    if (run->at != NULL && (run->at->outcome & (OP_WAITS | OP_RESTS))) {
+        if (run->at->outcome & OP_WAITS) {
+            return run_park(run);
+        }
+        if (!op_go_on(s, run->at)) {
+            return RUN_LEFT;
+        }
+        op_end(s, run, run->at);
     }
     if (run->stamp > x->now) {
         x->waits_for_horizon = true;
@@ -576,6 +695,9 @@ static enum run_state run_ops(struct shard *s, struct run *run)
     if (!(run->flags & RUN_FREE) && run->stamp >= x->horizon) {
         x->waits_for_horizon = true;
         return RUN_LEFT;
+    }
+    if (run->at == run->first && !(run->flags & RUN_DIRECT)) {
+        run_make_reply_room(run);
     }
     bool inside = false; /* a free run: within a transaction that has begun */
     while (run->at != NULL) {
@@ -587,6 +709,7 @@ static enum run_state run_ops(struct shard *s, struct run *run)
         inside = (run->flags & RUN_FREE) && (op->flags & OP_MORE);
         if (s->config->core.maxmemory > 0 && run->unit == NULL && needs_room(op)) {
             evict_before(s);
+            x->ticks = 0;
         }
         if (run->unit == NULL && (op->flags & OP_MORE)) {
             run->unit = op;
@@ -596,6 +719,7 @@ static enum run_state run_ops(struct shard *s, struct run *run)
         }
         x->prefetched--;
         if (op->flags & OP_CHECK) {
+            x->ticks = 0;
             if (!watch_decide(s, op)) {
                 return RUN_LEFT;
             }
@@ -607,16 +731,13 @@ static enum run_state run_ops(struct shard *s, struct run *run)
             if (op->wait != NULL && blocked_tried(s, op->wait)) {
                 return run_park(run);
             }
-        } else if (!run_op(s, run, op)) {
-            return run_park(run);
-        }
-        run->at = op->run_next;
-        if (ends_unit(op)) {
-            run->unit = NULL;
-            if (blocked_ready(s)) {
-                blocked_serve(s, true);
+        } else {
+            enum run_state state = run_op(s, run, op);
+            if (__builtin_expect(state != RUN_FINISHED, 0)) {
+                return state == RUN_PARKED ? run_park(run) : RUN_LEFT;
             }
         }
+        op_end(s, run, op);
     }
     return RUN_FINISHED;
 }
@@ -649,6 +770,8 @@ static void pass(struct shard *s)
     x->marked = x->marked_all = false;
     x->waits_for_horizon = false;
     x->prefetched = 0;
+    x->ticks = 0;
+    slices_turn(s);
     struct run **link = &x->waiting;
     while (*link != NULL) {
         struct run *run = *link;
@@ -746,6 +869,16 @@ static void take_late(struct shard *s)
     }
 }
 
+static void chain_join(struct chain *chain, struct run *first)
+{
+    if (chain->last != NULL) {
+        chain->last->next = first;
+    } else {
+        chain->first = first;
+    }
+    chain->last = first->chain_last;
+}
+
 static void take(struct shard *s)
 {
     struct exec *x = s->exec;
@@ -757,11 +890,7 @@ static void take(struct shard *s)
             chains_add(x, (struct run *)m);
             break;
         case MESSAGE_RETURNS:
-            for (struct run *run = (struct run *)m; run != NULL;) {
-                struct run *after = run->next;
-                chain_append(&x->done, run);
-                run = after;
-            }
+            chain_join(&x->done, (struct run *)m);
             break;
         case MESSAGE_READY:
         case MESSAGE_RELEASE:
@@ -797,12 +926,9 @@ static void merge_chains(struct exec *x)
 {
     struct run **link = &x->waiting;
     for (uint32_t i = 0; i < x->chains_count; i++) {
-        struct run *first = x->chains[i], *last = first;
+        struct run *first = x->chains[i], *last = first->chain_last;
         while (*link != NULL && !run_before(first, *link)) {
             link = &(*link)->next;
-        }
-        while (last->next != NULL) {
-            last = last->next;
         }
         last->next = *link;
         *link = first;
@@ -817,9 +943,9 @@ static void send_returns(struct shard *s)
     for (unsigned home = 0; home < server->shard_count; home++) {
         struct chain *chain = &s->returns[home];
         if (chain->first != NULL) {
-            chain->first->message.kind = MESSAGE_RETURNS;
-            shard_send(s, server->shards[home], &chain->first->message);
-            *chain = (struct chain){NULL, NULL};
+            struct run *first = chain_close(chain);
+            first->message.kind = MESSAGE_RETURNS;
+            shard_send(s, server->shards[home], &first->message);
         }
     }
     s->exec->returning = false;
@@ -833,7 +959,7 @@ static bool run_is_plain(const struct run *run)
     for (const struct op *op = run->first; op != NULL; op = op->run_next) {
         if ((op->flags & (OP_PART | OP_HEAD | OP_WHOLE | OP_BARRIER | OP_MULTI |
                           OP_CHECK)) ||
-            op->command->route != ROUTE_KEYS || op->wait != NULL) {
+            op->command->route != ROUTE_KEYS || op->wait != NULL || (op->outcome & OP_RESTS)) {
             return false;
         }
     }
@@ -870,6 +996,14 @@ static void refuse_list(struct shard *s, struct run **link, const char *error)
     }
 }
 
+static struct run *last_of(struct run *run)
+{
+    while (run->next != NULL) {
+        run = run->next;
+    }
+    return run;
+}
+
 /* What came before the shard was known to be busy gets the same answer as what comes now. It has had
  * no effect, so its place in the order does not matter. behind: the run that the script is in; NULL:
  * the shard is lent to it. */
@@ -884,8 +1018,10 @@ static void refuse_waiting(struct shard *s, struct run *behind)
     uint32_t left = 0;
     for (uint32_t i = 0; i < x->chains_count; i++) {
         refuse_list(s, &x->chains[i], error);
-        if (x->chains[i] != NULL) {
-            x->chains[left++] = x->chains[i];
+        struct run *first = x->chains[i];
+        if (first != NULL) {
+            first->chain_last = last_of(first);
+            x->chains[left++] = first;
         }
     }
     x->chains_count = left;
@@ -897,8 +1033,7 @@ void exec_serve(struct shard *s)
     struct exec *x = s->exec;
     take(s);
     if (x->local.first != NULL) {
-        chains_add(x, x->local.first);
-        x->local = (struct chain){NULL, NULL};
+        chains_add(x, chain_close(&x->local));
     }
     refuse_waiting(s, s->executing->run);
     pushes_flush(s); /* push.h I2 */
@@ -930,8 +1065,7 @@ bool exec_turn(struct shard *s)
         monitor_show(s, x->horizon);
     }
     if (x->local.first != NULL) {
-        chains_add(x, x->local.first);
-        x->local = (struct chain){NULL, NULL};
+        chains_add(x, chain_close(&x->local));
     }
     merge_chains(x);
     if (x->held_all && busy_any(&s->server->busy)) {

@@ -14,7 +14,7 @@
  * I3  A run newer than T (the clock read before the take) is not touched.
  * I4  What a transaction that has stopped in the middle has done here is not seen before it ends:
  *     its slots, those of the commands done included, stay marked, and open[] keeps clients that
- *     are blocked on them from being served.
+ *     are blocked on them from being served. The same holds for a command that rests (slices.h).
  *
  * Owner: the shard's thread.
  */
@@ -23,6 +23,7 @@
 
 #include "shards/run.h"
 #include "shards/shard.h"
+#include "shards/slices.h"
 #include <stdint.h>
 
 struct exec {
@@ -35,14 +36,17 @@ struct exec {
     bool held_all;           /* the whole shard is lent */
     struct message *asked, *asked_last; /* MESSAGE_ASK that wait until the shard is back */
     struct message *late, *late_last;   /* READY and RELEASE that came while a script ran */
+    uint64_t ticks;          /* at the end of the command before, where the next one begins; 0: something
+                                else was done since */
     uint32_t prefetched;     /* ops ahead whose memory is on its way */
     struct chain local;      /* own runs of the phase that just closed */
     struct chain done;       /* runs at home here that are done */
     bool returning;          /* runs for other homes are done */
+    struct slices slices;    /* commands that are left in the middle */
     struct run **chains;     /* chains taken, to be merged into waiting in this turn or the next */
     uint32_t chains_count, chains_cap;
     uint32_t mark[SLOT_COUNT];
-    uint32_t open[SLOT_COUNT]; /* I4: ops of stopped transactions that concern the slot */
+    uint32_t open[SLOT_COUNT]; /* I4: ops of stopped transactions, or resting, on the slot */
     uint32_t open_all;         /* … that concern the whole shard */
     uint16_t held[SLOT_COUNT]; /* how many ops hold the slot: 0 or 1 */
 };

@@ -30,17 +30,15 @@ static struct op *part_new(struct shard *s, struct conn *conn, struct group *gro
 {
     const struct op *head = group->head;
     struct run *run = route_run_to(s, conn, shard);
-    struct op *op = route_op_new(s, run, conn, head->command, head->argv, head->argc);
+    uint32_t nmarks = group->part_of != NULL ? nkeys : 0;
+    struct op *op = route_op_new_with(s, run, conn, head->command, head->argv, head->argc,
+                                      nkeys * sizeof *op->keys + nmarks * sizeof *op->marks);
     op->flags |= OP_PART;
     op->flags &= ~(uint32_t)OP_MUTED; /* the head is muted: parts must report */
     op->group = group;
-    if (nkeys > 0) {
-        op->keys = run_alloc(&s->run_pool, run, nkeys * sizeof *op->keys);
-        if (head->command->apart == APART_EACH_KEY || head->command->apart == APART_EACH_PAIR) {
-            op->marks = run_alloc(&s->run_pool, run, nkeys * sizeof *op->marks);
-            op->marks_cap = nkeys;
-        }
-    }
+    op->keys = (struct key *)(op + 1);
+    op->marks = nmarks > 0 ? (uint32_t *)(op->keys + nkeys) : NULL;
+    op->marks_cap = nmarks;
     run_append(run, op);
     group->parts[group->nparts++] = op;
     return op;
@@ -90,11 +88,18 @@ void group_by_keys(struct shard *s, struct conn *conn, const struct command *cmd
     uint32_t nparts = count_shards(s, keys, nkeys), most = 0;
     struct run *memory = route_run_to(s, conn, keys[0].shard);
     struct group *group = group_new(s, conn, cmd, argv, argc, memory, nparts);
-    struct op *runner = NULL;
+    struct op *head = group->head, *runner = NULL;
+    head->keys = run_alloc(&s->run_pool, memory, nkeys * sizeof *head->keys);
+    memcpy(head->keys, keys, nkeys * sizeof *head->keys);
+    head->nkeys = nkeys;
+    if (cmd->apart == APART_EACH_KEY || cmd->apart == APART_EACH_PAIR) {
+        group->part_of = run_alloc(&s->run_pool, memory, nkeys * sizeof *group->part_of);
+    }
     for (uint32_t i = 0; i < nkeys; i++) {
         struct route_slot *slot = &r->run_of[keys[i].shard];
         if (slot->part_keys > 0) { /* the first of its keys */
             uint32_t n = slot->part_keys;
+            slot->part_index = (uint16_t)group->nparts;
             slot->part = part_new(s, conn, group, keys[i].shard, n);
             slot->part_keys = 0;
             if (n > most) {
@@ -103,11 +108,10 @@ void group_by_keys(struct shard *s, struct conn *conn, const struct command *cmd
             }
         }
         slot->part->keys[slot->part->nkeys++] = keys[i];
+        if (group->part_of != NULL) {
+            group->part_of[i] = slot->part_index;
+        }
     }
-    struct op *head = group->head;
-    head->keys = run_alloc(&s->run_pool, memory, nkeys * sizeof *head->keys);
-    memcpy(head->keys, keys, nkeys * sizeof *head->keys);
-    head->nkeys = nkeys;
     if (cmd->apart == APART_LEND) {
         lend_new(s, group, memory, runner);
     }
@@ -165,18 +169,6 @@ static void take_reply(struct op *op, struct reply *out)
     op->reply_bytes = 0;
 }
 
-/* A part that failed speaks for all. */
-static bool reply_of_failed(struct group *group, struct reply *out)
-{
-    for (uint32_t i = 0; i < group->nparts; i++) {
-        if (group->parts[i]->outcome & OP_FAILED) {
-            take_reply(group->parts[i], out);
-            return true;
-        }
-    }
-    return false;
-}
-
 static int64_t integer_of(struct op *op)
 {
     struct iovec iov;
@@ -210,11 +202,7 @@ static void reply_each_key(struct group *group, size_t elements, struct reply *o
         group->parts[i]->nkeys = 0; /* from here on: elements taken */
     }
     for (uint32_t k = 0; k < head->nkeys; k++) {
-        uint32_t i = 0;
-        while (group->parts[i]->run->shard != head->keys[k].shard) {
-            i++;
-        }
-        struct op *part = group->parts[i];
+        struct op *part = group->parts[group->part_of[k]];
         assert(part->nkeys < part->marks_count);
         uint32_t bytes = part->marks[part->nkeys++];
         reply_move(out, &part->run->reply, bytes);
@@ -257,15 +245,18 @@ void group_reply(struct group *group, struct reply *out)
 {
     struct op *head = group->head;
     uint32_t errors = out->errors;
-    for (uint32_t i = 0; i < group->nparts; i++) { /* parts run side by side: the longest counts */
-        uint64_t ticks = group->parts[i]->ticks;
-        head->ticks = ticks > head->ticks ? ticks : head->ticks;
+    struct op *failed = NULL;
+    for (uint32_t i = group->nparts; i-- > 0;) {
+        struct op *part = group->parts[i]; /* parts run side by side: the longest counts */
+        head->ticks = part->ticks > head->ticks ? part->ticks : head->ticks;
+        failed = part->outcome & OP_FAILED ? part : failed;
     }
     if (group->lend != NULL) {
         struct op *answer = blocked_answer(head, group->lend->runner_op);
         take_reply(answer, out);
         head->outcome |= answer->outcome & OP_FAILED;
-    } else if (reply_of_failed(group, out)) {
+    } else if (failed != NULL) { /* it speaks for all */
+        take_reply(failed, out);
         head->outcome |= OP_FAILED;
     } else {
         switch (head->command->apart) {
@@ -299,7 +290,9 @@ void group_reply(struct group *group, struct reply *out)
 void group_discard(struct group *group)
 {
     for (uint32_t i = 0; i < group->nparts; i++) {
-        drop_reply(group->parts[i]);
+        if (group->parts[i]->reply_bytes > 0) {
+            drop_reply(group->parts[i]);
+        }
         if (group->head->command->apart == APART_CONCAT) {
             mem_free(group->parts[i]->marks); /* grown by call_mark() */
         }

@@ -46,7 +46,7 @@ static void multi_release(struct shard *s, struct multi *m)
     m->count = m->at = 0;
     m->args_count = m->args_at = 0;
     m->command_flags = 0;
-    m->aborted = false;
+    m->aborted = m->kept = false;
     m->check = NULL;
     m->next = s->multi_pool;
     s->multi_pool = m;
@@ -71,18 +71,21 @@ void multi_free(struct conn *conn)
     }
 }
 
-/* Room for bytes in text. Runs of the transaction before may still refer to the old one. */
+/* The text of the transaction before, if no run refers to it any more. */
+static void text_begin(struct multi *m)
+{
+    if (m->text != NULL && m->text->refs == 1) {
+        m->text->len = 0;
+    } else if (m->text != NULL) {
+        inbuf_release(m->text);
+        m->text = NULL;
+    }
+}
+
+/* Room for bytes in text. */
 static void text_reserve(struct multi *m, size_t bytes)
 {
     struct inbuf *old = m->text;
-    if (old != NULL && m->count == 0) {
-        if (old->refs == 1) {
-            old->len = 0;
-        } else {
-            inbuf_release(old);
-            m->text = old = NULL;
-        }
-    }
     if (old != NULL && old->cap - old->len >= bytes) {
         return;
     }
@@ -99,7 +102,7 @@ static void text_reserve(struct multi *m, size_t bytes)
 size_t multi_memory(const struct conn *conn)
 {
     const struct multi *m = conn->multi;
-    return (m != NULL ? m->text != NULL ? m->text->len : 0 : 0) +
+    return (m != NULL && m->kept ? m->text->len : 0) +
            (m != NULL ? m->args_count * sizeof *m->args + m->cap * sizeof *m->queue : 0) +
            watch_memory(conn);
 }
@@ -114,6 +117,39 @@ bool multi_queues(const struct command *cmd)
     return cmd->run != cmd_quit && cmd->run != cmd_reset;
 }
 
+/* Moves arguments to text, which they are offsets into from now on. */
+static void args_copy(struct multi *m, struct slice *args, size_t count)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        bytes += args[i].len;
+    }
+    text_reserve(m, bytes);
+    struct inbuf *text = m->text;
+    for (size_t i = 0; i < count; i++) {
+        memcpy(text->data + text->len, args[i].ptr, args[i].len);
+        args[i].ptr = (const char *)(uintptr_t)text->len;
+        text->len += args[i].len;
+    }
+}
+
+static void keep(struct multi *m)
+{
+    if (!m->kept) {
+        text_begin(m);
+        args_copy(m, m->args, m->args_count);
+        m->kept = true;
+    }
+}
+
+void multi_keep(struct conn *conn)
+{
+    struct multi *m = conn->multi;
+    if (m != NULL && m->args_count > 0 && !m->aborted) {
+        keep(m);
+    }
+}
+
 void multi_queue(struct conn *conn, const struct command *cmd, const struct slice *argv,
                  uint32_t argc)
 {
@@ -121,11 +157,9 @@ void multi_queue(struct conn *conn, const struct command *cmd, const struct slic
     if (m->aborted || watch_dirty(conn)) {
         return; /* it will not be executed */
     }
-    size_t bytes = 0;
-    for (uint32_t i = 0; i < argc; i++) {
-        bytes += argv[i].len;
+    if (conn->shard->route->own_text != NULL) {
+        keep(m); /* an inline command */
     }
-    text_reserve(m, bytes);
     if (m->count == m->cap) {
         m->cap = m->cap > 0 ? 2 * m->cap : MULTI_QUEUE_MIN;
         m->queue = mem_realloc(m->queue, m->cap * sizeof *m->queue);
@@ -137,11 +171,13 @@ void multi_queue(struct conn *conn, const struct command *cmd, const struct slic
     }
     m->queue[m->count++] = (struct multi_command){cmd, argc};
     m->command_flags |= cmd->flags;
-    struct inbuf *text = m->text;
+    struct slice *args = m->args + m->args_count;
+    m->args_count += argc;
     for (uint32_t i = 0; i < argc; i++) {
-        m->args[m->args_count++] = (struct slice){(const char *)(uintptr_t)text->len, argv[i].len};
-        memcpy(text->data + text->len, argv[i].ptr, argv[i].len);
-        text->len += argv[i].len;
+        args[i] = argv[i];
+    }
+    if (m->kept) {
+        args_copy(m, args, argc);
     }
 }
 
@@ -215,13 +251,20 @@ static void run_discard(struct call *c)
     reply_ok(c->out);
 }
 
-/* The arguments get their addresses. */
-static void exec_begin(struct conn *conn)
+/* Arguments in text get their addresses. */
+static void args_place(struct multi *m)
 {
-    struct multi *m = conn->multi;
-    for (size_t i = 0; i < m->args_count; i++) {
+    for (size_t i = 0; m->kept && i < m->args_count; i++) {
         m->args[i].ptr = m->text->data + (uintptr_t)m->args[i].ptr;
     }
+}
+
+static void exec_begin(struct conn *conn)
+{
+    if (conn->shard->route->own_text != NULL) {
+        keep(conn->multi); /* EXEC is inline: the runs would hold its text */
+    }
+    args_place(conn->multi);
     conn->flags |= CONN_EXEC;
 }
 
@@ -245,46 +288,58 @@ void multi_run_exec(struct call *c)
 
 /* --- sending --------------------------------------------------------------------------------- */
 
-/* Runs begun from now on hold the arguments of the transaction. */
-static void session_begin(struct shard *s, struct multi *m)
+/* Where the arguments do not lie in the input, runs are begun that hold what they lie in. The same
+ * for watched keys: runs begin with a check. */
+static void session_begin(struct shard *s, struct multi *m, bool own_runs)
 {
     struct route *r = s->route;
     assert(!r->in_multi);
-    r->session++;
     m->outer_text = r->own_text;
-    m->outer_targets = r->targets;
-    r->own_text = m->text;
+    if (m->kept) {
+        r->own_text = m->text;
+    }
+    if (m->kept || own_runs) {
+        r->session++;
+    }
     r->in_multi = true;
+    r->transaction++;
+    r->transaction_runs = 0;
 }
 
 /* I1: what follows in these runs, if anything, is no longer of the transaction. */
-static void close_runs(struct shard *s, uint32_t runs)
+static void close_runs(struct shard *s)
 {
     struct route *r = s->route;
-    if (runs == 1) {
-        r->last_target->last->flags &= ~(uint32_t)OP_MORE;
+    uint32_t left = r->transaction_runs;
+    if (left == 1) {
+        r->transaction_run->last->flags &= ~(uint32_t)OP_MORE;
         return;
     }
-    for (unsigned i = 0; runs > 0 && i < s->server->shard_count; i++) {
-        if (r->run_of[i].session == r->session) {
+    for (unsigned i = 0; left > 0 && i < s->server->shard_count; i++) {
+        if (r->run_of[i].transaction == r->transaction) {
             r->run_of[i].run->last->flags &= ~(uint32_t)OP_MORE;
-            runs--;
+            left--;
         }
     }
 }
 
 /* A transaction that has stopped is not over, even if nothing is left of it: the barrier command
- * shall see the connection in it (CLIENT LIST). */
-static void session_end(struct shard *s, struct conn *conn, bool stopped)
+ * shall see the connection in it (CLIENT LIST). The input may go before it goes on. */
+static void session_end(struct shard *s, struct conn *conn, bool own_runs, bool stopped)
 {
     struct route *r = s->route;
     struct multi *m = conn->multi;
     r->in_multi = false;
-    close_runs(s, r->targets - m->outer_targets);
+    close_runs(s);
     r->own_text = m->outer_text;
-    r->session++;
+    if (m->kept || own_runs) {
+        r->session++;
+    }
     if (!stopped) {
         transaction_end(conn);
+    } else if (!m->kept) {
+        keep(m);
+        args_place(m);
     }
 }
 
@@ -359,8 +414,8 @@ static bool send_queued(struct shard *s, struct conn *conn)
 
 void multi_resume(struct shard *s, struct conn *conn)
 {
-    session_begin(s, conn->multi);
-    session_end(s, conn, send_queued(s, conn));
+    session_begin(s, conn->multi, false);
+    session_end(s, conn, false, send_queued(s, conn));
 }
 
 void multi_decided(struct conn *conn, struct op *check)
@@ -404,7 +459,7 @@ static void exec_watched(struct shard *s, struct conn *conn, const struct comman
     struct multi *m = conn->multi;
     bool groups = r->groups;
     exec_begin(conn);
-    session_begin(s, m);
+    session_begin(s, m, true);
     m->check = watch_check_begin(s, conn, cmd, m->count);
     struct group *group = m->check->group;
     bool stopped = send_queued(s, conn);
@@ -413,7 +468,7 @@ static void exec_watched(struct shard *s, struct conn *conn, const struct comman
         r->groups = groups;    /* all on one shard: as a run it may be free … */
         r->home_queued = true; /* … but its replies stand behind EXEC's */
     }
-    session_end(s, conn, stopped);
+    session_end(s, conn, true, stopped);
 }
 
 void multi_command(struct shard *s, struct conn *conn, const struct command *cmd,

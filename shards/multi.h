@@ -1,6 +1,6 @@
 /* multi.h - transactions: MULTI, EXEC, DISCARD; WATCH is in watch.h.
  *
- * Between MULTI and EXEC commands are only checked, and kept at home with copies of their arguments:
+ * Between MULTI and EXEC commands are only checked, and kept at home:
  *
  *   MULTI ─► CONN_MULTI ─► queued, queued … ─► EXEC ─► CONN_EXEC: sent ─► (none)
  *                │                                        ▲      │ a barrier command stalls
@@ -10,7 +10,8 @@
  * command at home, then each command as if it came from the connection just now. What is taken in
  * from one connection in one phase has consecutive places in the one order (order.h), so nothing
  * lies between the commands of a transaction, on whatever shards they run; those of one shard
- * travel as one run. No second round, no locks.
+ * travel in one run, with what else the connection sends there in this phase. No second round, no
+ * locks.
  *
  *   connection's order:  *3 header   SET a   INCR b   GET a
  *   run to shard 0:                  SET a ──MORE──► GET a
@@ -30,8 +31,9 @@
  *     OP_MORE.
  * I2  A transaction in a free run begins only when none of its commands has to wait.
  * I3  While CONN_EXEC is set, no input of the connection is parsed.
- * I4  Arguments of queued commands lie in one buffer, which the runs hold as they hold receive
- *     buffers: an argument is copied once.
+ * I4  Arguments of queued commands stay in the connection's input. When that goes before EXEC has
+ *     come (input_drop), or when one of them does not lie in it, all are copied to one text, which
+ *     the runs then hold as they hold receive buffers.
  *
  * Owner: the connection's home.
  */
@@ -57,10 +59,11 @@ struct multi {
     struct multi *next; /* in the pool */
     struct multi_command *queue;
     uint32_t count, cap;
-    struct slice *args; /* of all commands, one after the other; until EXEC, .ptr is only an offset
-                           into text, which moves when it grows */
+    struct slice *args; /* of all commands, one after the other */
     size_t args_count, args_cap;
-    struct inbuf *text; /* I4 */
+    bool kept;          /* I4: they lie in text; until EXEC, .ptr is only an offset into it, because it
+                           moves when it grows */
+    struct inbuf *text;
     uint32_t command_flags; /* of all commands */
     bool aborted;           /* a command was refused: EXEC will be, too */
     /* EXEC */
@@ -68,7 +71,6 @@ struct multi {
     uint32_t at;            /* the next command to send */
     size_t args_at;         /* its arguments */
     struct inbuf *outer_text; /* while sending: the route's, before */
-    uint32_t outer_targets;
 };
 
 command_run multi_run_exec;
@@ -80,6 +82,8 @@ void multi_command(struct shard *s, struct conn *conn, const struct command *cmd
 bool multi_queues(const struct command *cmd);
 void multi_queue(struct conn *conn, const struct command *cmd, const struct slice *argv,
                  uint32_t argc);
+/* The input that arguments may lie in is about to go (I4). */
+void multi_keep(struct conn *conn);
 /* A command was refused. Within a transaction: it cannot be executed any more. EXEC itself: it is
  * over. Returns what to reply, which may be made in text. */
 enum { MULTI_REFUSAL_BYTES = 256 };

@@ -1,4 +1,5 @@
-/* route.c - one phase of taking in commands (see route.h). Groups are in group.c. */
+/* route.c - one phase of taking in commands (see route.h). Groups are in group.c, what happens when
+ * commands are answered is in finish.c. */
 #include "shards/route.h"
 #include "shards/blocked.h"
 #include "shards/broadcast.h"
@@ -66,32 +67,39 @@ static struct run *run_start(struct shard *s, struct conn *conn, unsigned shard)
     return run;
 }
 
-struct run *route_run_to(struct shard *s, struct conn *conn, unsigned shard)
+static struct run *run_begin(struct shard *s, struct conn *conn, struct route_slot *slot,
+                             unsigned shard)
 {
     struct route *r = s->route;
-    struct route_slot *slot = &r->run_of[shard];
-    if (slot->session == r->session) {
-        return slot->run;
-    }
     struct run *run = run_start(s, conn, shard);
     slot->session = r->session;
     slot->run = run;
     r->targets++;
     r->last_target = run;
-    struct chain *out = &s->outbox[shard];
-    if (out->last != NULL) {
-        out->last->next = run;
-    } else {
-        out->first = run;
-    }
-    out->last = run;
+    chain_append(&s->outbox[shard], run);
     if (r->decision != NULL) {
         watch_check_run(s, conn, run);
     }
     return run;
 }
 
-static void conn_append(struct conn *conn, struct op *op)
+struct run *route_run_to(struct shard *s, struct conn *conn, unsigned shard)
+{
+    struct route *r = s->route;
+    struct route_slot *slot = &r->run_of[shard];
+    struct run *run = slot->run;
+    if (slot->session != r->session) {
+        run = run_begin(s, conn, slot, shard);
+    }
+    if (r->in_multi && slot->transaction != r->transaction) {
+        slot->transaction = r->transaction;
+        r->transaction_runs++;
+        r->transaction_run = run;
+    }
+    return run;
+}
+
+static inline void conn_append(struct conn *conn, struct op *op)
 {
     op->conn_next = NULL;
     if (conn->last_op != NULL) {
@@ -115,10 +123,26 @@ static uint32_t tracks(const struct conn *conn, const struct command *cmd)
     return reads && tracking_wanted(conn) ? OP_TRACK : 0;
 }
 
-struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
-                        const struct command *cmd, const struct slice *argv, uint32_t argc)
+/* Flags that follow from the connection and from the transaction, if there is one. */
+static inline uint32_t op_flags(const struct shard *s, const struct conn *conn,
+                                const struct command *cmd)
 {
-    struct op *op = run_alloc(&s->run_pool, run, sizeof *op);
+    uint32_t flags = s->route->in_multi ? OP_MULTI | OP_MORE : 0;
+    if (__builtin_expect(conn->reply_mode != CONN_REPLY_ON, 0)) {
+        flags |= OP_MUTED;
+    }
+    if (__builtin_expect((conn->flags & CONN_NO_TOUCH) != 0, 0)) {
+        flags |= OP_NO_TOUCH;
+    }
+    return conn->tracking != NULL ? flags | tracks(conn, cmd) : flags;
+}
+
+/* With room behind it for so many bytes. */
+static inline struct op *op_new(struct shard *s, struct run *run, struct conn *conn,
+                                const struct command *cmd, const struct slice *argv, uint32_t argc,
+                                size_t more_bytes)
+{
+    struct op *op = run_alloc(&s->run_pool, run, sizeof *op + more_bytes);
     *op = (struct op){
         .run = run,
         .command = cmd,
@@ -127,12 +151,22 @@ struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
         .db = (uint16_t)conn->db,
         .resp = conn->resp,
         .extra = s->route->extra,
-        .flags = (conn->reply_mode == CONN_REPLY_ON ? 0 : OP_MUTED) |
-                 (conn->flags & CONN_NO_TOUCH ? OP_NO_TOUCH : 0) |
-                 (conn->tracking != NULL ? tracks(conn, cmd) : 0) |
-                 (s->route->in_multi ? OP_MULTI | OP_MORE : 0),
+        .flags = op_flags(s, conn, cmd),
     };
     return op;
+}
+
+struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
+                        const struct command *cmd, const struct slice *argv, uint32_t argc)
+{
+    return op_new(s, run, conn, cmd, argv, argc, 0);
+}
+
+struct op *route_op_new_with(struct shard *s, struct run *run, struct conn *conn,
+                             const struct command *cmd, const struct slice *argv, uint32_t argc,
+                             size_t more_bytes)
+{
+    return op_new(s, run, conn, cmd, argv, argc, more_bytes);
 }
 
 const struct slice *route_copy_argv(struct shard *s, struct run *run, const struct slice *argv,
@@ -150,6 +184,27 @@ void route_conn_append(struct conn *conn, struct op *op)
 
 /* --- commands at home ------------------------------------------------------------------------ */
 
+/* The ops of one session that are done already share a run. It is kept by one more than its ops. */
+static struct run *home_run(struct shard *s, struct conn *conn)
+{
+    struct route *r = s->route;
+    if (r->home_run == NULL) {
+        r->home_run = run_new(&s->run_pool, s->id, s->id, r->stamp, conn, conn->resp);
+        r->home_run->flags |= RUN_DONE;
+        r->home_run->undrained = 1;
+    }
+    return r->home_run;
+}
+
+static void home_run_end(struct shard *s)
+{
+    struct route *r = s->route;
+    if (r->home_run != NULL) {
+        route_undrain(s, r->home_run);
+        r->home_run = NULL;
+    }
+}
+
 /* Where a reply of home's own goes: straight to the output when nothing is ahead of it, else into
  * an op of its own that is done already. */
 static struct reply *home_reply(struct shard *s, struct conn *conn, const struct command *cmd)
@@ -161,8 +216,7 @@ static struct reply *home_reply(struct shard *s, struct conn *conn, const struct
         out = &last->run->reply; /* an answer of home's own is the last: this one goes with it */
         s->route->home_queued = true;
     } else if (conn->in_flight > 0) {
-        struct run *run = run_start(s, conn, s->id);
-        run->flags |= RUN_DONE;
+        struct run *run = home_run(s, conn);
         struct op *op = route_op_new(s, run, conn, cmd, NULL, 0);
         op->flags |= OP_DONE;
         run_append(run, op);
@@ -198,21 +252,6 @@ static void reply_refusal(struct shard *s, struct conn *conn, const struct comma
     home_reply_end(conn, out, before);
 }
 
-/* For the slow log and the latency monitor. */
-static void note_slow(struct shard *s, struct conn *conn, const struct command *cmd,
-                      const struct slice *argv, uint32_t argc, uint64_t ticks)
-{
-    int64_t slow_us = s->config->slowlog_log_slower_than_us;
-    double us = (double)ticks / clock_ticks_per_us;
-    if (slow_us >= 0 && us >= (double)slow_us) {
-        slowlog_consider(s, conn, cmd, argv, argc, (uint64_t)us);
-    }
-    int64_t spike_ms = s->config->latency_monitor_threshold_ms;
-    if (spike_ms > 0 && us >= (double)spike_ms * 1000) {
-        latency_consider(s, cmd, (uint64_t)us);
-    }
-}
-
 void route_at_home(struct shard *s, struct conn *conn, const struct command *cmd,
                    const struct slice *argv, uint32_t argc)
 {
@@ -233,7 +272,7 @@ void route_at_home(struct shard *s, struct conn *conn, const struct command *cmd
     }
     home_reply_end(conn, out, before);
     stats_record(s, cmd, ticks, failed);
-    note_slow(s, conn, cmd, argv, argc, ticks);
+    route_note_slow(s, conn, cmd, argv, argc, ticks);
 }
 
 void route_reply_at_home(struct shard *s, struct conn *conn, const struct command *cmd,
@@ -263,7 +302,7 @@ void route_barrier(struct shard *s, struct conn *conn, const struct command *cmd
 
 /* --- by keys --------------------------------------------------------------------------------- */
 
-static void key_fill(const struct server *server, struct key *k, const struct slice *argv,
+static inline void key_fill(const struct server *server, struct key *k, const struct slice *argv,
                      uint32_t arg)
 {
     k->ptr = argv[arg].ptr;
@@ -312,10 +351,16 @@ static void send_to_shard(struct shard *s, struct conn *conn, unsigned shard,
                           const struct key *keys, uint32_t nkeys)
 {
     struct run *run = route_run_to(s, conn, shard);
-    struct op *op = route_op_new(s, run, conn, cmd, route_copy_argv(s, run, argv, argc), argc);
+    size_t args_bytes = argc * sizeof *argv, keys_bytes = nkeys * sizeof *keys;
+    struct op *op = op_new(s, run, conn, cmd, NULL, argc, args_bytes + keys_bytes);
+    struct slice *args = (struct slice *)(op + 1);
+    for (uint32_t i = 0; i < argc; i++) {
+        args[i] = argv[i];
+    }
+    op->argv = args;
     if (nkeys > 0) {
-        op->keys = run_alloc(&s->run_pool, run, nkeys * sizeof *op->keys);
-        memcpy(op->keys, keys, nkeys * sizeof *op->keys);
+        op->keys = (struct key *)(args + argc);
+        memcpy(op->keys, keys, keys_bytes);
         op->nkeys = nkeys;
     }
     run_append(run, op);
@@ -354,6 +399,12 @@ void route_by_keys(struct shard *s, struct conn *conn, const struct command *cmd
 static void send_by_keys(struct shard *s, struct conn *conn, const struct command *cmd,
                          const struct slice *argv, uint32_t argc)
 {
+    if (__builtin_expect(cmd->only_key > 0, 1)) {
+        struct key key;
+        key_fill(s->server, &key, argv, cmd->only_key);
+        send_to_shard(s, conn, key.shard, cmd, argv, argc, &key, 1);
+        return;
+    }
     int n = route_find_keys(s, cmd, argv, argc);
     const struct key *keys = s->route->keys;
     uint32_t nkeys = n > 0 ? (uint32_t)n : 0; /* a bad number of keys: the command, run without any,
@@ -365,7 +416,9 @@ static void send_by_keys(struct shard *s, struct conn *conn, const struct comman
     } else if (cmd->undeclared != NULL && cmd->undeclared(argv, argc)) {
         reach = REACH_ALL;
     }
+    uint32_t roams = 0;
     if (s->server->shard_count == 1) {
+        roams = reach != REACH_NAMED ? OP_ROAMS : 0;
         reach = REACH_NAMED; /* all is in reach */
     } else if (reach == REACH_TRY && s->route->in_multi) {
         reach = REACH_ALL; /* one command of a transaction cannot be run anew */
@@ -374,6 +427,7 @@ static void send_by_keys(struct shard *s, struct conn *conn, const struct comman
         group_lend_all(s, conn, cmd, argv, argc, keys, nkeys);
     } else {
         route_by_keys(s, conn, cmd, argv, argc, nkeys);
+        conn->last_op->flags |= roams;
     }
     if (extra != NULL) {
         attach(conn, extra, reach == REACH_TRY ? OP_STALLS : 0);
@@ -834,7 +888,9 @@ static uint32_t conn_session(struct shard *s, struct conn *conn)
     r->groups = false;
     r->home_queued = conn->in_flight > 0;
     bool idle = conn->in_flight == 0, more;
+    assert(r->home_run == NULL);
     uint32_t commands = take_input(s, conn, &more);
+    home_run_end(s);
     if (r->own_text != NULL) {
         own_text_end(r);
     }
@@ -872,41 +928,13 @@ static void push_outbox(struct shard *s)
         if (i == s->id) {
             assert(s->exec->local.first == NULL);
             s->exec->local = *out;
+            *out = (struct chain){NULL, NULL};
         } else {
-            out->first->message.kind = MESSAGE_RUNS;
-            shard_send(s, server->shards[i], &out->first->message);
-        }
-        *out = (struct chain){NULL, NULL};
-    }
-}
-
-static void run_undrain(struct shard *s, struct run *run)
-{
-    assert(run->undrained > 0);
-    if (--run->undrained > 0) {
-        return;
-    }
-    if (run->io_buf != NULL) {
-        io_buf_release(run->io_buf);
-    }
-    if (run->inbuf != NULL) {
-        inbuf_release(run->inbuf);
-    }
-    run_free(&s->run_pool, run);
-}
-
-/* Lets go of the runs that an op or a group kept. */
-static void undrain_op(struct shard *s, struct op *op)
-{
-    struct run *run = op->run;
-    if (op->flags & OP_HEAD) {
-        uint32_t nparts = op->group->nparts; /* the group lies in the head's run, which goes last */
-        struct op **parts = op->group->parts;
-        for (uint32_t i = 0; i < nparts; i++) {
-            run_undrain(s, parts[i]->run);
+            struct run *first = chain_close(out);
+            first->message.kind = MESSAGE_RUNS;
+            shard_send(s, server->shards[i], &first->message);
         }
     }
-    run_undrain(s, run);
 }
 
 /* A command that strayed is sent again, with all shards held (run.h, OP_AGAIN). Its connection has
@@ -930,7 +958,7 @@ static void send_again(struct shard *s, struct conn *conn)
     conn->last_op->flags |= op->flags & OP_MUTED;
     attach(conn, op->extra, OP_STALLS);
     r->input_of = NULL;
-    undrain_op(s, op);
+    route_undrain_op(s, op);
 }
 
 static void send_all_again(struct shard *s)
@@ -1020,187 +1048,4 @@ void route_phase(struct shard *s)
         order_phase_close(&s->server->order, s->id);
     }
     keys_trim(r);
-}
-
-/* --- afterwards ------------------------------------------------------------------------------ */
-
-void route_barriers(struct shard *s)
-{
-    struct conn *later = NULL;
-    while (s->barriers != NULL) {
-        struct conn *conn = s->barriers;
-        s->barriers = conn->barrier_next;
-        struct op *op = conn->first_op;
-        assert(op != NULL && (op->flags & OP_BARRIER));
-        if (s->serving && !(op->command->flags & CMD_ALLOW_BUSY)) {
-            conn->barrier_next = later; /* a script keeps the shard */
-            later = conn;
-            continue;
-        }
-        conn->flags &= ~(uint32_t)CONN_BARRIER_LISTED;
-        op->flags |= OP_STARTED;
-        if (conn->flags & CONN_CLOSING) {
-            op->flags |= OP_DONE;
-            conn_drain(conn);
-            continue;
-        }
-        broadcast_run(s, conn, op);
-    }
-    s->barriers = later;
-}
-
-/* Counts, times and remembers a command that is answered. */
-static void account(struct conn *conn, const struct op *op)
-{
-    struct shard *s = conn->shard;
-    if (op->command == NULL || op->argv == NULL || (op->flags & OP_ANEW)) {
-        return; /* counted where it ran, or will be */
-    }
-    if (op->extra != NULL && op->command->release != NULL) {
-        op->command->release(op->extra);
-    }
-    if (op->outcome & OP_SKIPPED) {
-        return; /* it did not happen */
-    }
-    stats_record(s, op->command, op->ticks, op->outcome & OP_FAILED);
-    note_slow(s, conn, op->command, op->argv, op->argc, op->ticks);
-}
-
-/* The op, or the part of the group, that a command ran as a whole. */
-static const struct op *runner_of(const struct op *op)
-{
-    if (!(op->flags & OP_HEAD)) {
-        return op;
-    }
-    return op->group->lend != NULL ? op->group->lend->runner_op : NULL;
-}
-
-/* A command that its connection waits for, and nothing else. True when it is to be sent again: then
- * it is not done yet. */
-static bool stalling_done(struct conn *conn, struct op *op)
-{
-    const struct op *runner = runner_of(op);
-    if (runner != NULL && (runner->outcome & OP_AGAIN) &&
-        !((conn->flags & CONN_CLOSING) || (op->flags & OP_DROPPED))) {
-        if (!(op->flags & OP_LISTED)) {
-            op->flags |= OP_LISTED;
-            conn->barrier_next = conn->shard->again;
-            conn->shard->again = conn;
-        }
-        return true;
-    }
-    conn->flags &= ~(uint32_t)CONN_STALLED;
-    conn_make_ready(conn);
-    return false;
-}
-
-/* False when the command goes on: it is to be routed anew. Else its connection does. */
-static bool wait_is_over(struct conn *conn, struct op *op)
-{
-    struct shard *s = conn->shard;
-    if (blocked_state(op) == WAIT_RETRIES && !(op->flags & OP_ANEW)) {
-        if (!(conn->flags & CONN_RETRY)) {
-            conn->flags |= CONN_RETRY;
-            conn->retry_next = s->retries;
-            s->retries = conn;
-        }
-        return false;
-    }
-    if (!(op->flags & OP_ANEW)) {
-        if (op->wait->wait->abandoned) {
-            conn_consume_input(conn, conn_query_bytes(conn)); /* what is behind it is not its turn */
-        }
-        conn->flags &= ~(uint32_t)CONN_STALLED;
-        conn_make_ready(conn);
-    }
-    return true;
-}
-
-/* What takes the place of a reply when there was nothing until the end. */
-static void finish_wait(struct conn *conn, struct op *op)
-{
-    struct reply *out = &conn->out;
-    uint32_t errors = out->errors;
-    blocked_end(op, conn->flags & CONN_CLOSING ? NULL : out);
-    if (out->errors != errors) {
-        stats_error(conn->shard, out->error_code);
-        out->errors = errors;
-    }
-}
-
-static void finish_group(struct conn *conn, struct op *head)
-{
-    struct shard *s = conn->shard;
-    struct group *group = head->group;
-    if (group->made != NULL) {
-        subscribe_group_done(conn, group);
-    } else if (head->flags & OP_CHECK) {
-        multi_decided(conn, head);
-    } else if (group->parts[0]->outcome & OP_SKIPPED) {
-        head->outcome |= OP_SKIPPED;
-    } else if (!(conn->flags & CONN_CLOSING) && !(head->flags & (OP_MUTED | OP_ANEW))) {
-        conn->out.resp = head->resp;
-        group_reply(group, &conn->out);
-    } else {
-        group_discard(group);
-    }
-    if (head->wait != NULL) {
-        finish_wait(conn, head);
-    }
-    account(conn, head);
-    undrain_op(s, head);
-}
-
-bool route_finish(struct conn *conn, struct op *op)
-{
-    struct shard *s = conn->shard;
-    if (op->flags & OP_HEAD) {
-        if (op->group->missing > 0 || ((op->flags & OP_STALLS) && stalling_done(conn, op)) ||
-            (op->wait != NULL && !wait_is_over(conn, op))) {
-            return false;
-        }
-        finish_group(conn, op);
-        return true;
-    }
-    if (op->flags & OP_BARRIER) {
-        if (!((op->flags & OP_DONE) || (op->outcome & OP_SKIPPED))) {
-            if (!(op->flags & OP_STARTED) && !(conn->flags & CONN_BARRIER_LISTED)) {
-                conn->flags |= CONN_BARRIER_LISTED;
-                conn->barrier_next = s->barriers;
-                s->barriers = conn;
-            }
-            return false;
-        }
-        if (--conn->barrier_ops == 0) {
-            conn->flags &= ~(uint32_t)CONN_STALLED;
-            conn_make_ready(conn);
-        }
-    } else if (!(op->run->flags & RUN_DONE) ||
-               ((op->flags & OP_STALLS) && stalling_done(conn, op)) ||
-               (op->wait != NULL && !wait_is_over(conn, op))) {
-        return false;
-    }
-    struct run *run = op->run;
-    if (!(run->flags & RUN_DIRECT) && !(conn->flags & CONN_CLOSING)) {
-        reply_move(&conn->out, &run->reply, op->reply_bytes);
-    }
-    if (op->wait != NULL) {
-        finish_wait(conn, op);
-    }
-    account(conn, op);
-    run_undrain(s, run);
-    return true;
-}
-
-void route_run_done(struct shard *s, struct run *run)
-{
-    struct conn *conn = run->conn;
-    run->flags |= RUN_DONE;
-    for (struct op *op = run->first; op != NULL; op = op->run_next) {
-        if (op->flags & OP_PART) {
-            assert(op->group->missing > 0);
-            op->group->missing--;
-        }
-    }
-    conn_drain(conn);
 }

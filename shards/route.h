@@ -34,9 +34,11 @@ enum {
 /* The connection's run to a shard in this phase, if its session number is the present one. */
 struct route_slot {
     uint64_t session;
+    uint64_t transaction; /* the last one that used it */
     struct run *run;
     /* while a group is built */
     uint32_t part_keys;
+    uint16_t part_index;
     struct op *part;
 };
 
@@ -48,9 +50,13 @@ struct route {
     uint32_t targets;
     struct run *last_target;
     bool groups, home_queued;
+    struct run *home_run; /* for replies of home's own that stand behind others; NULL: none yet */
     struct inbuf *own_text; /* arguments that do not lie in the connection's input (inline commands,
                                transactions, commands that wait), else NULL */
     bool in_multi; /* a transaction is being sent (multi.h) */
+    uint64_t transaction;      /* counts them */
+    uint32_t transaction_runs; /* that it has ops in, */
+    struct run *transaction_run; /* … the last of them */
     struct decision *decision; /* every run that is begun begins with a part of it (watch.h) */
     void *extra;               /* of every op that is made: struct op's extra */
     bool waits;  /* the command being routed may have to wait for data (blocked.h) */
@@ -83,10 +89,23 @@ void route_run_done(struct shard *s, struct run *run);
 void route_reply_at_home(struct shard *s, struct conn *conn, const struct command *cmd,
                          struct reply *made);
 
+/* --- finish.c, for route.c --- */
+/* One of those that keep a run is done with it. */
+void route_undrain(struct shard *s, struct run *run);
+/* Lets go of the runs that an op or a group kept. */
+void route_undrain_op(struct shard *s, struct op *op);
+/* For the slow log and the latency monitor. */
+void route_note_slow(struct shard *s, struct conn *conn, const struct command *cmd,
+                     const struct slice *argv, uint32_t argc, uint64_t ticks);
+
 /* --- for group.c --- */
 struct run *route_run_to(struct shard *s, struct conn *conn, unsigned shard);
 struct op *route_op_new(struct shard *s, struct run *run, struct conn *conn,
                         const struct command *cmd, const struct slice *argv, uint32_t argc);
+/* The same with room behind it for so many bytes. */
+struct op *route_op_new_with(struct shard *s, struct run *run, struct conn *conn,
+                             const struct command *cmd, const struct slice *argv, uint32_t argc,
+                             size_t more_bytes);
 const struct slice *route_copy_argv(struct shard *s, struct run *run, const struct slice *argv,
                                     uint32_t argc);
 void route_conn_append(struct conn *conn, struct op *op);

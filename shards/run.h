@@ -64,6 +64,8 @@ enum op_flag {
     OP_AGAIN = 1 << 19,  /* outcome: reached beyond its keys, changed nothing, is to be run anew */
     OP_LISTED = 1 << 20, /* home: waits to be sent anew */
     OP_DROPPED = 1 << 21, /* home: … which nobody wants any more */
+    OP_RESTS = 1 << 22,   /* left in the middle (slices.h), to be gone on with (executing shard) */
+    OP_ROAMS = 1 << 23,   /* one shard only: may touch keys that it does not name */
 };
 
 struct op {
@@ -81,7 +83,7 @@ struct op {
     uint16_t db;
     uint8_t resp;
     /* written by the executing shard; the home looks at flags above meanwhile, so these are apart */
-    uint32_t outcome;      /* OP_FAILED, OP_HELD, OP_SKIPPED, OP_WAITS */
+    uint32_t outcome;      /* OP_FAILED, OP_HELD, OP_SKIPPED, OP_WAITS, OP_RESTS */
     size_t reply_bytes;
     uint64_t ticks;        /* CPU ticks it took */
     uint64_t member_hash;  /* of the member that it names, if that was prefetched; else 0 */
@@ -102,12 +104,18 @@ struct run_block {
     size_t bytes; /* of the whole block */
 };
 
-enum { RUN_BLOCK_BYTES = 2048, RUN_POOL_MAX = 1024 };
+enum {
+    RUN_BLOCK_BYTES = 1792, /* no power of two: the runs' heads shall not fall into the same few sets
+                               of the caches (a size class of allocators, too) */
+    RUN_POOL_MAX = 1024,
+    RUN_REPLY_ROOM_MIN = 128,
+    RUN_PREFETCH_BYTES = 512, /* the run itself and its first op */
+};
 
 struct run {
     struct message message; /* of a chain's first run */
     struct run *next;       /* in a chain or in the executing shard's waiting list */
-    struct run *chain_last; /* of a chain's first run while the chain is built */
+    struct run *chain_last; /* of a chain's first run, from when the chain is sent until it is taken */
     uint64_t stamp;
     uint16_t home, shard;
     uint32_t flags;         /* enum run_flag */
@@ -124,6 +132,31 @@ struct run {
     struct run_block *blocks;
     char *room, *room_end;
 };
+
+/* Runs for one shard, in order. */
+struct chain {
+    struct run *first, *last;
+};
+
+static inline void chain_append(struct chain *chain, struct run *run)
+{
+    run->next = NULL;
+    if (chain->last != NULL) {
+        chain->last->next = run;
+    } else {
+        chain->first = run;
+    }
+    chain->last = run;
+}
+
+/* The chain is complete, and known by its first run from now on. */
+static inline struct run *chain_close(struct chain *chain)
+{
+    struct run *first = chain->first;
+    first->chain_last = chain->last;
+    *chain = (struct chain){NULL, NULL};
+    return first;
+}
 
 /* The home's pool of blocks. */
 struct run_pool {
@@ -147,6 +180,25 @@ static inline void *run_alloc(struct run_pool *pool, struct run *run, size_t byt
     void *p = run->room;
     run->room += bytes;
     return p;
+}
+
+/* Chains are walked once: the next run is loaded while this one is worked on. */
+static inline void run_prefetch(const struct run *run)
+{
+    for (size_t at = 0; run != NULL && at < RUN_PREFETCH_BYTES; at += 64) {
+        __builtin_prefetch((const char *)run + at);
+    }
+}
+
+/* What is left of the run's memory becomes room for its replies: nothing more is allocated in it. The
+ * thread that writes the first one. */
+static inline void run_make_reply_room(struct run *run)
+{
+    size_t bytes = (size_t)(run->room_end - run->room);
+    if (bytes >= RUN_REPLY_ROOM_MIN) {
+        reply_lend(&run->reply, run->room, bytes);
+        run->room = run->room_end;
+    }
 }
 
 static inline void run_append(struct run *run, struct op *op)
@@ -190,6 +242,8 @@ struct lend {
     bool whole;              /* all slots of all shards: no views, the keyspaces themselves */
     uint16_t runner;         /* shard */
     struct op *runner_op;
+    struct key *own_keys;    /* the runner's, while its op shows all */
+    uint32_t own_nkeys;
     struct keyspace **views; /* by shard id, for struct call; filled in by the runner */
     struct lend_part *parts; /* one per part, the runner's included (its view unused) */
     uint32_t nparts;
@@ -199,6 +253,7 @@ struct group {
     struct op *head;
     uint32_t nparts, missing; /* home: parts that have not come back */
     struct op **parts;
+    uint16_t *part_of;        /* APART_EACH_…: by key of the head, the part that has it */
     struct lend *lend;        /* APART_LEND only */
     /* APART_MADE only (subscribe.h) */
     struct reply *made;

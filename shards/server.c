@@ -3,6 +3,7 @@
 #include "shards/info.h"
 #include "shards/scripts.h"
 #include "shards/shard.h"
+#include "shards/slices.h"
 #include <stdlib.h>
 #include <sched.h>
 #include <sys/random.h>
@@ -51,6 +52,8 @@ struct server *server_new(const struct config *config, const char *executable)
     server->started_mono_ns = clock_mono_ns();
     server->shard_count = shards_wanted(config);
     atomic_init(&server->config, config);
+    atomic_init(&server->slice_units, SLICE_UNITS);
+    atomic_init(&server->slice_turn_us, SLICE_TURN_US);
     info_create(server);
     server->scripts = scripts_new();
     order_init(&server->order, server->shard_count);

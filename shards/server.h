@@ -76,6 +76,8 @@ struct server {
     struct clients_server client_limit; /* clients.h */
     _Atomic bool cron_paused;  /* DEBUG PAUSE-CRON */
     _Atomic bool scripts_may_all; /* DEBUG SET-DISABLE-DENY-SCRIPTS */
+    _Atomic uint32_t slice_units, slice_turn_us; /* slices.h; DEBUG SLICES */
+    _Atomic uint32_t slices_resting;             /* commands left in the middle, on all shards */
 
     /* CLIENT PAUSE: until when (unix ms; 0: not paused) and whether only writes wait. Written by
      * the shard that runs CLIENT PAUSE, read by all when they route. */

@@ -258,6 +258,7 @@ static void take_done(struct shard *s)
     s->exec->done = (struct chain){NULL, NULL};
     while (run != NULL) {
         struct run *next = run->next;
+        run_prefetch(next);
         route_run_done(s, run);
         run = next;
     }

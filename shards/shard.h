@@ -31,11 +31,6 @@ struct pubsub;    /* subscribers of the channels that it owns (pubsub.h) */
 struct push_box;  /* messages on their way out (push.h) */
 struct multi;
 
-/* Runs for one shard, in order, being collected. */
-struct chain {
-    struct run *first, *last;
-};
-
 struct shard {
     struct mailbox mailbox; /* producers push, the shard takes */
 

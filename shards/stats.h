@@ -38,6 +38,8 @@ struct shard_stats {
     counter remote;                      /* … of them for other homes */
     counter waited;                      /* messages that had to wait for horizon or conflict */
     counter groups;                      /* commands over several shards, started here */
+    counter sliced, slices;              /* commands left in the middle; how many slices they had */
+    counter slice_ticks_max;             /* the longest of those */
     counter connections;                 /* accepted for this home */
     counter in_bytes, out_bytes;
     counter errors;

@@ -5,6 +5,7 @@ time of each storm. The races of test_litmus.py have transactions in them, too.
 """
 import os
 import random
+import socket
 import time
 
 import pytest
@@ -436,3 +437,32 @@ def test_blocked_clients_see_whole_transactions(storm):
     storm.add(block, 4)
     storm.add(write, 4)
     storm.blow()
+
+
+def test_transactions_cut_anywhere(server):
+    """Queued arguments stay in the input as long as it stays (multi.h I4): wherever it is cut, also
+    among inline commands, the replies are the same."""
+    def resp(*words):
+        return f"*{len(words)}\r\n".encode() + b"".join(b"$%d\r\n%s\r\n" % (len(w), w.encode()) for w in words)
+    parts = [resp("SET", "a", "1"), resp("MULTI"), resp("INCR", "a"), resp("SET", "b", "value"), resp("EXEC"),
+             resp("MULTI"), b"GET b\r\n", resp("GET", "a"), resp("PING", "there"), resp("EXEC"), b"MULTI\r\n",
+             resp("APPEND", "b", "d"), b"EXEC\r\n", resp("MULTI"), resp("MGET", "a", "b", "c"),
+             resp("DBSIZE"), resp("CLIENT", "GETNAME"), resp("GET", "b"), resp("EXEC"), resp("GET", "b")]
+    text = b"".join(parts)
+    want = None
+    for at in [None, *range(1, len(text))]:
+        with server.client() as c:
+            c.flushall()
+        with socket.create_connection(("127.0.0.1", server.port)) as s:
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if at is None:
+                s.sendall(text)
+            else:
+                s.sendall(text[:at])
+                time.sleep(0.001)
+                s.sendall(text[at:])
+            s.shutdown(socket.SHUT_WR)
+            said = b"".join(iter(lambda: s.recv(65536), b""))
+        want = want or said
+        assert said == want, (at, text[:at])
+    assert want.endswith(b"$6\r\nvalued\r\n") and want.count(b"QUEUED") == 10, want

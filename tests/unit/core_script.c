@@ -308,6 +308,12 @@ Test(core_script, garbage_is_collected_in_slices)
     while (script_vm_collect_slice(sh->vm)) {
     }
     cr_expect_not(script_vm_collect_slice(sh->vm));
+    expect_eval(":0\r\n", "return #KEYS + #ARGV"); /* they are there again */
+    expect_eval(":0\r\n", "local t = {} for i=1,200 do t[i]=('x'):rep(100000)..i end return #KEYS");
+    expect_eval(":1\r\n", "return #KEYS", "small");
+    while (script_vm_collect_slice(sh->vm)) {
+    }
+    expect_eval("$4\r\nsame\r\n", "return KEYS[1]", "same");
     expect_eval(":200\r\n", "local t = {} for i=1,200 do t[i]=('x'):rep(100000)..i end return #t");
 }
 

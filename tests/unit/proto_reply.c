@@ -588,6 +588,44 @@ Test(reply, large_pieces_are_not_copied)
     free(p);
 }
 
+/* Lent room is copied from, however much is taken, and never freed; it serves again once it is empty. */
+Test(reply, the_first_chunk_may_be_lent)
+{
+    char memory[256] __attribute__((aligned(8))), line[128];
+    struct reply r, to;
+    reply_init(&r, 2);
+    reply_init(&to, 2);
+    reply_lend(&r, memory, sizeof memory);
+    for (int round = 0; round < 3; round++) {
+        reply_int(&r, 7);
+        cr_assert_eq((char *)r.head, memory);
+        reply_move(&to, &r, 2); /* into nothing: a piece */
+        reply_move(&to, &r, 2);
+        check(&r);
+        cr_assert_null(r.head);
+        reply_ok(&r);
+        reply_move(&to, &r, 5); /* all of it, behind something */
+        expect(&to, ":7\r\n+OK\r\n");
+        reply_ok(&r);
+        reply_move(&to, &r, 5); /* all of it, into nothing */
+        cr_assert_neq((char *)to.head, memory);
+        expect(&to, "+OK\r\n");
+    }
+    memset(line, 'x', sizeof line);
+    reply_bulk(&r, line, 60);
+    for (int i = 0; i < 9; i++) {
+        reply_bulk(&r, line, sizeof line); /* more than was lent */
+    }
+    size_t bytes = r.total_bytes;
+    check(&r);
+    reply_move(&to, &r, bytes);
+    cr_assert_eq(to.total_bytes, bytes);
+    check(&to);
+    reply_ok(&r);
+    reply_clear(&r);
+    reply_clear(&to);
+}
+
 Test(reply, moving_into_a_muted_reply_drops)
 {
     int released = 0;
