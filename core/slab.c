@@ -14,8 +14,11 @@
  *
  * and a chunk whose pages are all empty is unmapped (one is kept). Both kinds of giving back cost
  * system calls and happen in slab_collect() only, a few at a time. Chunks come from the kernel, not
- * from mimalloc: they must be aligned to 2 MiB, and when there are many they ask for huge pages,
- * which spare a random access its TLB miss. Ashlar never forks, so huge pages cost no copies.
+ * from mimalloc: they must be aligned to 2 MiB, and when there are many the kernel is asked to make
+ * huge pages of them, which spare a random access its TLB miss. Ashlar never forks, so huge pages
+ * cost no copies. They are asked for once all of a chunk is in use: its memory is there by then, so
+ * khugepaged does the work. Asked for before, the first access would do it, and where free memory
+ * is in pieces that takes up to 10 ms (compaction).
  *
  * A page in use with room (free blocks, or an untouched rest) stands in its class's list; blocks
  * are taken from the list's head. Untouched blocks are handed out in order, so the rest of a page
@@ -148,6 +151,7 @@ struct chunk {
     struct slab *owner;
     struct chunk *next, *prev;
     uint32_t empty_pages;
+    bool huge; /* the kernel has been asked to make one page of it */
     struct page pages[CHUNK_PAGES];
 };
 
@@ -266,9 +270,6 @@ static void chunk_unlink(struct slab *s, struct chunk *chunk)
 static void chunk_add(struct slab *s)
 {
     struct chunk *chunk = map_aligned(CHUNK_BYTES);
-    if (s->chunk_count >= HUGE_FROM_CHUNKS) {
-        madvise(chunk, CHUNK_BYTES, MADV_HUGEPAGE);
-    }
     chunk->owner = s;
     chunk->empty_pages = CHUNK_PAGES;
     chunk_link(s, chunk);
@@ -293,6 +294,14 @@ static void chunk_drop(struct slab *s, struct chunk *chunk)
     munmap(chunk, CHUNK_BYTES);
 }
 
+static void chunk_is_full(struct slab *s, struct chunk *chunk)
+{
+    if (!chunk->huge && s->chunk_count >= HUGE_FROM_CHUNKS) {
+        madvise(chunk, CHUNK_BYTES, MADV_HUGEPAGE);
+        chunk->huge = true;
+    }
+}
+
 /* Empty pages that were in use lately are taken first: their memory is there and warm. */
 static struct page *page_take(struct slab *s, unsigned class)
 {
@@ -304,7 +313,9 @@ static struct page *page_take(struct slab *s, unsigned class)
     list_remove(list, page);
     struct chunk *chunk = chunk_of(page);
     s->chunks_empty -= chunk->empty_pages == CHUNK_PAGES;
-    chunk->empty_pages--;
+    if (--chunk->empty_pages == 0) {
+        chunk_is_full(s, chunk);
+    }
     s->pages_resident -= page->resident;
     s->pages_used++;
     s->page_taken = true;
