@@ -288,6 +288,7 @@ static struct lend_part *lend_part_of(struct lend *lend, const struct op *op)
 
 static void slots_hold(struct exec *x, const struct op *op)
 {
+    x->holders++;
     if (op->flags & (OP_WHOLE | OP_ROAMS)) {
         assert(x->holds == 0);
         x->held_all = true;
@@ -303,6 +304,7 @@ static void slots_hold(struct exec *x, const struct op *op)
 
 static void slots_let_go(struct exec *x, const struct op *op)
 {
+    x->holders--;
     if (op->flags & (OP_WHOLE | OP_ROAMS)) {
         x->held_all = false;
         x->holds--;
@@ -763,9 +765,15 @@ void exec_return(struct shard *s, struct run *run)
     }
 }
 
+static bool run_holds(const struct run *run)
+{
+    return run->at != NULL && (run->at->outcome & (OP_HELD | OP_RESTS));
+}
+
 static void pass(struct shard *s)
 {
     struct exec *x = s->exec;
+    uint32_t holders = x->holders;
     x->pass++;
     x->marked = x->marked_all = false;
     x->waits_for_horizon = false;
@@ -775,6 +783,7 @@ static void pass(struct shard *s)
     struct run **link = &x->waiting;
     while (*link != NULL) {
         struct run *run = *link;
+        holders -= run_holds(run);
         switch (run_proceed(s, run)) {
         case RUN_FINISHED:
             *link = run->next;
@@ -788,6 +797,9 @@ static void pass(struct shard *s)
             counter_add(&s->stats.waited, 1);
             link = &run->next;
             break;
+        }
+        if (x->marked_all && holders == 0) {
+            break; /* all that is left conflicts: many scripts with undeclared keys, say */
         }
     }
 }

@@ -33,6 +33,7 @@ struct exec {
     bool marked, marked_all; /* any mark in this pass; one that covers the whole shard */
     uint32_t pass;           /* number of the pass: mark[slot] == pass means marked */
     uint32_t holds;          /* slots held, and one more while the whole shard is */
+    uint32_t holders;        /* ops that hold: each is the next one of a waiting run */
     bool held_all;           /* the whole shard is lent */
     struct message *asked, *asked_last; /* MESSAGE_ASK that wait until the shard is back */
     struct message *late, *late_last;   /* READY and RELEASE that came while a script ran */
