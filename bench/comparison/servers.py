@@ -272,10 +272,10 @@ def tags_of_first_shard(count, shards_max=16):
     return found
 
 
-def tag_in_half(half):
-    """A hash tag whose slot lies in the lower (0) or the upper (1) half of all slots."""
+def tag_in_half(half, but=None):
+    """A hash tag whose slot lies in the lower (0) or the upper (1) half of all slots, and is not but."""
     for i in range(1000):
         tag = 't%d' % i
-        if crc16(tag.encode()) % 16384 // 8192 == half:
+        if crc16(tag.encode()) % 16384 // 8192 == half and tag != but:
             return tag
     raise AssertionError('CRC16 is not that bad')

@@ -107,8 +107,10 @@ def _command(server, *words):
 
 
 def _names():
+    # The probe's key has another slot: who asks for the slot of the value that is copied waits for the copy.
     here, there = servers.tag_in_half(0), servers.tag_in_half(1)
-    return {'probe': f'{{{here}}}probe', 'big': f'{{{here}}}big', 'copy': f'{{{here}}}copy', 'away': f'{{{there}}}big'}
+    probe = f'{{{servers.tag_in_half(0, but=here)}}}probe'
+    return {'probe': probe, 'big': f'{{{here}}}big', 'copy': f'{{{here}}}copy', 'away': f'{{{there}}}big'}
 
 
 def _own_view(server):
