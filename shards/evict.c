@@ -195,16 +195,13 @@ static void ask_others(struct shard *s)
     }
 }
 
-/* Of bytes that are too much, those that this shard should do away with. */
-static int64_t share_of(const struct shard *s, int64_t bytes)
+/* Of all keys that may be evicted, how many are here: 0 to 1. */
+static double part_of_keys(const struct shard *s)
 {
     int64_t mine = keyspace_evictable(s->keyspace);
     int64_t published = atomic_load_explicit(&s->evict.evictable_keys, memory_order_relaxed);
     int64_t all = evictable_keys(s) - published + mine;
-    if (mine >= all || all <= 0) {
-        return bytes;
-    }
-    return (int64_t)((double)bytes * (double)mine / (double)all) + 1;
+    return mine >= all || all <= 0 ? 1 : (double)mine / (double)all;
 }
 
 /* Frees and evicts until so many bytes are free, or time is up. Returns how many are. */
@@ -242,7 +239,7 @@ static int64_t make_room(struct shard *s, int64_t bytes, uint64_t deadline_ns)
 
 /* The shard's share of what is too much. writes: or all that is above the limit, if that is little:
  * much of it (the input of a pipeline, say) would take all keys of the shards that happen to be
- * written to. True when it got on. */
+ * written to; nor where it holds less than its part of the keys (evict.h). True when it got on. */
 static bool evict_share(struct shard *s, uint64_t limit_ns, bool writes)
 {
     if (s->executing != NULL || s->exec->held_all || paused(s) ||
@@ -250,11 +247,13 @@ static bool evict_share(struct shard *s, uint64_t limit_ns, bool writes)
         return false;
     }
     uint64_t start_ns = clock_mono_ns();
-    int64_t above = excess(s), bytes = share_of(s, above + margin(s));
+    const double part = part_of_keys(s);
+    const bool poor = part * s->server->shard_count < 1; /* it must not pay for the others as well */
+    int64_t above = excess(s), bytes = (int64_t)((double)(above + margin(s)) * part) + (part < 1);
     if (start_ns < s->evict.rest_until_ns) { /* the others have not had time for their shares */
-        bytes = writes ? own_bytes(s) - s->evict.floor_bytes : 0;
+        bytes = writes && !poor ? own_bytes(s) - s->evict.floor_bytes : 0; /* input counts, too */
     } else {
-        bytes = writes && bytes < above && above <= margin(s) ? above : bytes;
+        bytes = writes && !poor && bytes < above && above <= margin(s) ? above : bytes;
         s->evict.rest_until_ns = s->server->shard_count > 1 ? start_ns + REST_NS : 0;
     }
     if (bytes <= 0) {

@@ -10,7 +10,9 @@
  * A shard's share is that of the keys which the policy may take: so each evicts at the rate at which
  * it holds keys, wherever writes go. Once above the limit, all of them together go on until memory is
  * a margin below it (evict_server.lowering): within the margin a write need not wait for the others.
- * Where that does not do, the shard that writes evicts of its own what is too much, up to the margin.
+ * Where that does not do, the shard that writes evicts of its own what is too much, up to the margin,
+ * and what it has grown by; unless it holds less than its part of the keys (its memory may be the
+ * input of its connections): then the others come first, or it would run out of cold keys.
  * A single shard has no margin.
  *
  * An eviction is no command: it happens between two commands on its shard, and has a place there in
