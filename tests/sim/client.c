@@ -161,17 +161,20 @@ static void draw_kinds(void)
     }
     drawn[SIM_SET] = drawn[SIM_SET] || (about & STRINGS);
     drawn[SIM_RPUSH] = drawn[SIM_RPUSH] || (about & LISTS);
+    if (sim_mutant == SCHED_ASKS_FORGOTTEN) { /* a broadcast meets a shard that is lent whole */
+        drawn[SIM_RESETSTAT] = drawn[SIM_EVAL_FAR] = true;
+    }
     drawn[SIM_EXISTS] = true; /* lists are bounded: something is always left to draw */
     drawn[SIM_SADD] = drawn[SIM_SADD] || (about & SETS);
 }
 
 /* Sometimes the first two share a slot. In some seeds all keys are of two shards; every other client
  * waits for each answer, and its transactions keep to one shard: they travel in free runs, beside pipelines
- * of commands over both shards. */
+ * of commands over both shards. A canary draws what its mutant needs. */
 static void draw_keys(void)
 {
     struct sim_history *h = &sim_history;
-    near_transactions = sim_one_in(3) || sim_mutant == SCHED_FREE_TRANSACTION; /* rare otherwise */
+    near_transactions = sim_mutant == 0 ? sim_one_in(3) : sim_mutant == SCHED_FREE_TRANSACTION;
     h->keys = near_transactions ? SIM_KEYS_MAX : 2 + sim_below(SIM_KEYS_MAX - 1);
     unsigned first = sim_below(sim_server->shard_count), shard;
     for (unsigned i = 0; i < h->keys; i++) {
