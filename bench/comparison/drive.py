@@ -63,8 +63,11 @@ class Generators:
 
 
 def _call(command, fine=(0,)):
-    r = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
-                       timeout=TIMEOUT_SECONDS)
+    try:
+        r = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                           timeout=TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired as e:
+        raise servers.ServerError(f'{os.path.basename(command[0])} did not end') from e
     out = r.stdout.decode(errors='replace')
     if r.returncode not in fine:
         raise servers.ServerError(f'{os.path.basename(command[0])}: '
@@ -324,21 +327,61 @@ def sweep(generators, server, bound, seconds):
     return {'bound': bound, 'best': found['best'], 'points': found['points']}
 
 
-# --- two generators beside each other ---
+# --- generators beside each other ---
 
 CSV_COLUMNS = ('rps', 'mean', 'min', 'p50', 'p95', 'p99', 'max')
+MEMTIER = 'memtier_benchmark'
+# memtier does not pad the numbers of its keys. With a 1 in front they have as many digits as those of the others.
+MEMTIER_FIRST_KEY = 10**11
+
+
+def other_generators():
+    """Those beside ashlar-bench that are installed."""
+    return [name for name in ('redis-benchmark', MEMTIER) if shutil.which(name)]
+
+
+def preload_for_memtier(generators, server):
+    bench(generators, server.port, '--load', generators.keys, '--key-format', 'key:1%011d', '-d', len(workloads.VALUE),
+          '-P', 64)
+
+
+def _by_csv(program, generators, port, command, depth, requests):
+    """ashlar-bench and redis-benchmark take the same options and print the same CSV."""
+    text = _call([program, '-h', '127.0.0.1', '-p', str(port), '-c', str(generators.clients), '-n', str(requests),
+                  '-P', str(depth), '-r', str(generators.keys), '--csv', *command])
+    cells = next(csv.reader(text.strip().splitlines()[-1:]), [])
+    if len(cells) != len(CSV_COLUMNS) + 1:
+        raise servers.ServerError(f'{os.path.basename(program)}: {text.strip()[-200:]}')
+    return {'requests': requests, **{n: float(v) * (1 if n == 'rps' else 1000) for n, v in zip(CSV_COLUMNS, cells[1:])}}
+
+
+def _memtier(generators, port, command, depth, requests):
+    """The same GET or SET: one thread, its keys and value for ours."""
+    each = max(1, requests // generators.clients)  # memtier counts by client
+    words = ['__key__' if workloads.RANDOM in w else '__data__' if w == workloads.VALUE else w for w in command]
+    with tempfile.NamedTemporaryFile('r', prefix='ashlar-compare.', suffix='.json') as result:
+        _call([MEMTIER, '-s', '127.0.0.1', '-p', str(port), '-t', '1', '-c', str(generators.clients), '-n', str(each),
+               f'--pipeline={depth}', f'--command={" ".join(words)}', '--command-key-pattern=R', '--key-prefix=key:',
+               f'--key-minimum={MEMTIER_FIRST_KEY}', f'--key-maximum={MEMTIER_FIRST_KEY + generators.keys - 1}',
+               f'--data-size={len(workloads.VALUE)}', '--distinct-client-seed', '--hide-histogram',
+               '--print-percentiles=50,95,99', f'--json-out-file={result.name}'])
+        totals = json.loads(result.read())['ALL STATS']['Totals']
+    sample = {'requests': each * generators.clients, 'rps': totals['Ops/sec']}
+    sample.update({f'p{float(k[1:]):g}': ms * 1000 for k, ms in totals['Percentile Latencies'].items() if k[0] == 'p'})
+    if 'Max Latency' in totals:
+        sample['max'] = totals['Max Latency'] * 1000
+    return sample
 
 
 def agreement_run(generators, server, generator, command, depth, requests):
-    """The same closed loop with the same options, driven by one of the two. Both print the same CSV; CPU times
-    are theirs and the server's. A flat sample, times in microseconds."""
-    program = generators.ashlar_bench if generator == 'ashlar-bench' else 'redis-benchmark'
+    """The same closed loop with the same options, driven by one of them. CPU times are the generator's and the
+    server's. A flat sample, times in microseconds."""
     mine, before = _generator_cpu_us(), server.cpu_ns()
-    text = _call([program, '-h', '127.0.0.1', '-p', str(server.port), '-c', str(generators.clients), '-n', str(requests),
-                  '-P', str(depth), '-r', str(generators.keys), '--csv', *command])
+    if generator == MEMTIER:
+        sample = _memtier(generators, server.port, command, depth, requests)
+    else:
+        program = generators.ashlar_bench if generator == 'ashlar-bench' else generator
+        sample = _by_csv(program, generators, server.port, command, depth, requests)
     generator_us, server_us = _generator_cpu_us() - mine, (server.cpu_ns() - before) / 1000
-    cells = next(csv.reader([text.strip().splitlines()[-1]]))
-    if len(cells) != len(CSV_COLUMNS) + 1:
-        raise servers.ServerError(f'{generator}: {text.strip()[-200:]}')
-    sample = {n: float(v) * (1 if n == 'rps' else 1000) for n, v in zip(CSV_COLUMNS, cells[1:])}
-    return {**sample, 'requests': requests, 'generator_us': generator_us / requests, 'cpu_us': server_us / requests}
+    n = sample['requests']
+    return {**sample, 'generator_us': generator_us / n, 'cpu_us': server_us / n}

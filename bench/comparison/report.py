@@ -189,7 +189,7 @@ def _agreement_percent(s):
 def _agreement(result):
     rows = agreement_rows(result)
     out = ['## ashlar-bench beside other load generators', '',
-           'One redis-server, driven by each in turn: closed loop, 50 connections, one thread, the same commands. × is '
+           'One redis-server, driven by each in turn: closed loop, one thread, the same commands. × is '
            'ashlar-bench to the other: the median of the ratios round by round, with its interval. "Server busy": the '
            'server\'s CPU time / time that passed. Where it is near 100 % under both, the server limits and not what '
            'drives it: throughput can then only differ by what its CPU time per request does.', '']
@@ -269,9 +269,9 @@ PLOTS = {'speed': ['cpu'], 'routing': ['routing'], 'memory': ['memory'], 'latenc
          'stalls': ['stalls'], 'agreement': []}
 
 RULE = (f'Ratios (speed, routing) are judged by the interval in which their median lies with {CONFIDENCE:.0%} '
-        'certainty, whatever the noise (with 5 rounds: lowest to highest; with 9: without these two). A target is reached '
-        'when the whole interval is within it, missed when the whole interval is beyond it, and otherwise it cannot be '
-        'told on this machine. Memory is measured once; how stalls are told from the machine\'s own: bench/README.md.')
+        'certainty, whatever the noise (of 5 rounds: lowest to highest; of 11: third lowest to third highest). A target is '
+        'reached when the whole interval is within it, missed when the whole interval is beyond it, and otherwise it cannot be '
+        'told on this machine (the tables say which). Memory is measured once; how stalls are told from the machine\'s own: bench/README.md.')
 
 
 def _value(v):
@@ -280,12 +280,12 @@ def _value(v):
     return with_spread(v.value) if isinstance(v.value, Stat) else number(v.value)
 
 
-def _targets(verdicts, head):
-    """One line for each row of a table, whatever columns of it are meant."""
+def _targets(verdicts):
+    """What was missed. One line for each row of a table, whatever columns of it are meant."""
     rows = {}
     for section, v in verdicts:
         rows.setdefault((section, v.what), []).append(v)
-    table = [[head, 'is', 'should be']]
+    table = [['missed (stalls: longest turn, ms)', 'is', 'should be']]
     for (section, what), of in rows.items():
         targets = uniq(f'{v.target:g}' for v in of)
         table.append([f'{section}: {what}', '; '.join(f'{v.at} {_value(v)}'.strip() for v in of),
@@ -306,9 +306,7 @@ def _summary(result):
                      + [sum(s == section for s, _ in of[key]) for key in (True, False, UNTOLD)])
     out += grid(table) + [RULE, '']
     if of[False]:
-        out += _targets(of[False], 'missed (stalls: longest turn, ms)')
-    if of[UNTOLD]:
-        out += _targets(of[UNTOLD], 'cannot be told')
+        out += _targets(of[False])
     return out
 
 
