@@ -179,54 +179,66 @@ def _wait_idle(server):
 
 # --- hand-over ---
 
+class _Consumers:
+    """Clients that wait in BRPOP, each on a list of its own."""
+
+    def __init__(self, server, count):
+        self.clients, self.by_fd = [], {}
+        self.poll = select.epoll()
+        self.pops = [servers.encode(b'BRPOP', b'queue:%d' % i, b'0') for i in range(count)]
+        self.answers = [len(servers.encode(b'queue:%d' % i, b'job')) for i in range(count)]
+        for i in range(count):
+            c = server.client()
+            self.clients.append(c)
+            self.by_fd[c.socket.fileno()] = i
+            self.poll.register(c.socket, select.EPOLLIN)
+            c.socket.sendall(self.pops[i])
+
+    def served(self):
+        """Waits until each has got its element and waits again; yields the moments of that."""
+        left = len(self.clients)
+        while left:
+            events = self.poll.poll(30)
+            if not events:
+                raise servers.ServerError('a consumer was not served')
+            for fd, _ in events:
+                i = self.by_fd[fd]
+                data = self.clients[i].socket.recv(4096)
+                if len(data) != self.answers[i]:
+                    raise servers.ServerError(f'BRPOP was answered by {data[:80]!r}')
+                yield time.monotonic()
+                self.clients[i].socket.sendall(self.pops[i])
+                left -= 1
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for c in self.clients:
+            c.close()
+
+
 def _handover(server, pairs_wanted, consumers=50):
-    """Consumers wait in BRPOP, each on a list of its own; a producer pushes one element to each list, and
-    again when all have been served. A request is a BRPOP with its LPUSH."""
+    """A producer pushes one element to the list of each consumer, and again when all have been served. A
+    request is a BRPOP with its LPUSH."""
+    push = b''.join(servers.encode(b'LPUSH', b'queue:%d' % i, b'job') for i in range(consumers))
+    done, latencies = 0, []
     with server.client() as producer:
         # Those of the run before are gone, but a server with several threads may not have noticed yet.
         end = time.monotonic() + 10
         while b'blocked_clients:0\r' not in producer.command('INFO', 'clients') and time.monotonic() < end:
             time.sleep(0.01)
-        waiting = []
-        try:
-            for i in range(consumers):
-                c = server.client()
-                waiting.append(c)
-                c.send('BRPOP', f'queue:{i}', 0)
-            push = b''.join(servers.encode(b'LPUSH', b'queue:%d' % i, b'job') for i in range(consumers))
-            pops = [servers.encode(b'BRPOP', b'queue:%d' % i, b'0') for i in range(consumers)]
-            answer = [len(b'*2\r\n$%d\r\nqueue:%d\r\n$3\r\njob\r\n' % (len('queue:%d' % i), i))
-                      for i in range(consumers)]
-            poll = select.epoll()
-            by_fd = {}
-            for i, c in enumerate(waiting):
-                poll.register(c.socket, select.EPOLLIN)
-                by_fd[c.socket.fileno()] = i
-            done, latencies, start = 0, [], time.monotonic()
+        with _Consumers(server, consumers) as waiting:
+            start = time.monotonic()
             while done < pairs_wanted:
                 time.sleep(0.0002)  # the BRPOPs sent last have come to wait
                 sent = time.monotonic()
                 producer.socket.sendall(push)
-                left = consumers
-                while left:
-                    events = poll.poll(30)
-                    if not events:
-                        raise servers.ServerError('a consumer was not served')
-                    for fd, _ in events:
-                        i = by_fd[fd]
-                        data = waiting[i].socket.recv(4096)
-                        if len(data) != answer[i]:
-                            raise servers.ServerError(f'BRPOP was answered by {data[:80]!r}')
-                        latencies.append((time.monotonic() - sent) * 1e6)
-                        waiting[i].socket.sendall(pops[i])
-                        left -= 1
+                latencies += [(at - sent) * 1e6 for at in waiting.served()]
                 for _ in range(consumers):
                     producer.reply()
                 done += consumers
             seconds = time.monotonic() - start
-        finally:
-            for c in waiting:
-                c.close()
     latencies.sort()
     return {'requests': done, 'rps': done / seconds,
             'latency_us': {'p50': latencies[len(latencies) // 2], 'p99': latencies[len(latencies) * 99 // 100],

@@ -449,7 +449,7 @@ def test_it_measures_within_a_budget(tmp_path):
     home = {s['shards'] for s in result['routing'] if s['workload'].startswith('home-') and 'error' not in s}
     assert home == {1, 2}  # and no problem: their keys were at home
     assert {s['server'] for s in result['latency']} == {s['server'] for s in result['sweep']} == {'redis', 'ashlar'}
-    assert '## Latency over rate' in text and '## ashlar-bench beside redis-benchmark' in text
+    assert '## Latency over rate' in text and '## ashlar-bench beside other' in text
 
 
 def test_it_refuses_what_it_does_not_know():
