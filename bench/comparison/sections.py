@@ -23,6 +23,7 @@ class Context:
     def __init__(self, options, generators, report, progress):
         self.options, self.generators, self.report, self.progress = options, generators, report, progress
         self.cpus, self.port = {options.cpu}, options.port
+        self.dead = set()  # servers that are known to have died
         self.until = None  # with a budget: when this section has to be through (monotonic)
 
     def share(self, parts):
@@ -43,12 +44,19 @@ class Context:
         return servers.Server(definition, self.port, self.cpus)
 
     def attempt(self, server, what, action):
-        """What the action returns; None, and a problem in the report, when it fails or the server has died."""
+        """What the action returns; None, and a problem in the report, when it fails."""
         try:
             return action()
         except FAILURES as e:
-            self.problem(f'{what}: {server.name}: {str(e)[:300]}' + ('' if server.alive() else '; it has died'))
+            self.problem(f'{what}: {server.name}: {str(e)[:300]}')
             return None
+
+    def tell_dead(self, running, during):
+        """Says who has died since it was last asked."""
+        for server in running:
+            if not server.alive() and server not in self.dead:
+                self.dead.add(server)
+                self.problem(f'{server.name} died during {during}')
 
 
 # What may happen when a server or a generator fails: any of them, a value that is no number included.
@@ -96,8 +104,6 @@ def _one_run(ctx, section, server, w, round_, requests, **more):
     except FAILURES as e:
         ctx.progress(f'{w.label}: {server.name}: {e}')
         ctx.add(section, server=server.name, workload=w.key, round=round_, error=str(e)[:300], **more)
-        if not server.alive():
-            ctx.problem(f'{server.name} died during {w.label}')
         return None
     ctx.add(section, server=server.name, workload=w.key, round=round_, **sample, **more)
     return sample
@@ -147,9 +153,10 @@ def _prepare(ctx, able, w, chosen_keys):
 
 def _workloads(ctx, section, running, chosen, rounds, name_of=lambda s: {}, reserve=0):
     """reserve: workloads that are to come behind these, for the budget."""
-    requests_of = {}
+    requests_of, label = {}, 'filling'
     for number, w in enumerate(chosen, 1):
-        able = _able(ctx, running, w)
+        ctx.tell_dead(running, label)  # here, too: one that is just ending may not have ended yet
+        able, label = _able(ctx, running, w), w.label
         _prepare(ctx, able, w, {c.key for c in chosen})
         seconds = ctx.share(len(chosen) - number + 1 + reserve)
         rates = _warm_up(ctx, able, w)
@@ -163,6 +170,7 @@ def _workloads(ctx, section, running, chosen, rounds, name_of=lambda s: {}, rese
                     sample = _one_run(ctx, section, s, w, round_, requests, **name_of(s))
                     if sample:
                         seen.setdefault(s.name, []).append(sample['cpu_us'])
+        ctx.tell_dead(running, label)
         ctx.progress(f'{section} {number}/{len(chosen)} {w.label}: ' + '  '.join(
             f'{s.name} {statistics.median(seen[s.name]):.2f}' if s.name in seen else f'{s.name} -'
             for s in running) + ' us/request')
