@@ -6,7 +6,8 @@ A server that fails a run, or dies, loses its sample and is left out as long as 
 
 With a time budget (--minutes) a section knows when it has to be through. What is left is shared among the
 workloads that are left, and the warm-up of each says how many requests fit into its share: the same
-number for all servers."""
+number for all servers. One that takes longer than its share all the same has fewer rounds."""
+import math
 import re
 import signal
 import statistics
@@ -115,6 +116,7 @@ def _requests(ctx, w):
 
 RUN_OVERHEAD_SECONDS = 0.15  # starting the generator, connecting
 REQUESTS_MAX_TIMES = 2       # a run that is given much time: so many times its requests at full scale
+ROUNDS_MIN = 3               # even if the time is up
 BUDGET_SHARE = 0.85          # of the time that the measured runs are planned to take: some will be slower
 
 
@@ -159,12 +161,15 @@ def _workloads(ctx, section, running, chosen, rounds, name_of=lambda s: {}, rese
         able, label = _able(ctx, running, w), w.label
         _prepare(ctx, able, w, {c.key for c in chosen})
         seconds = ctx.share(len(chosen) - number + 1 + reserve)
+        end = math.inf if seconds is None else time.monotonic() + seconds
         rates = _warm_up(ctx, able, w)
         requests = _requests(ctx, w) if seconds is None or not rates else _requests_in(ctx, w, seconds, rates)
         # Not more than what those before have left: popping from an empty list is something else.
         requests = requests_of[w.key] = min([requests] + [requests_of[n] for n in w.needs if n in requests_of])
         seen = {}
         for round_ in range(rounds):
+            if round_ >= ROUNDS_MIN and time.monotonic() > end:
+                break
             for s in in_turn(able, round_):
                 if s.alive():
                     sample = _one_run(ctx, section, s, w, round_, requests, **name_of(s))
@@ -414,7 +419,10 @@ def agreement(ctx, definitions):
             rates = [x['rps'] for x in warm if x]
             requests = _requests(ctx, w) if seconds is None or not rates else _requests_in(ctx, w, seconds, rates)
             line = []
+            end = math.inf if seconds is None else time.monotonic() + seconds
             for round_ in range(ctx.options.rounds):
+                if round_ >= ROUNDS_MIN and time.monotonic() > end:
+                    break
                 for g in in_turn(names, round_):
                     sample = _agreement_run(ctx, server, g, w, requests) if server.alive() else None
                     if sample:
