@@ -653,7 +653,7 @@ const struct command debug_subcommands[] = {
         .keys = {{.flags = KEY_RO, KEYS_AT(2, -1, 1)}},
     },
     {DEBUG_ROW("error", cmd_debug_error, -2, ROUTE_HOME, "Replies with an error.")},
-    {DEBUG_ROW("help", cmd_debug_help, -2, ROUTE_HOME, "Says what the subcommands do.")},
+    {DEBUG_ROW("help", cmd_debug_help, 2, ROUTE_HOME, "Says what the subcommands do.")},
     {DEBUG_ROW("htstats", cmd_debug_htstats, -2, ROUTE_BARRIER,
                "Returns statistics of hash tables.")},
     {DEBUG_ROW("log", cmd_debug_log, -2, ROUTE_HOME, "Writes a message to the log.")},
