@@ -643,7 +643,11 @@ static enum run_state run_op(struct shard *s, struct run *run, struct op *op)
         !slice_is_small(s, op)) {
         return op_begin_sliced(s, run, op, NULL) ? RUN_FINISHED : RUN_LEFT;
     }
-    exec_op(s, op, run->flags & RUN_DIRECT ? &run->conn->out : &run->reply, NULL);
+    const bool direct = run->flags & RUN_DIRECT, bounded = op->command->flags & CMD_DRAWS;
+    exec_op(s, op, direct && !bounded ? &run->conn->out : &run->reply, NULL);
+    if (__builtin_expect(direct && bounded, 0)) { /* only a run's reply has a bound */
+        reply_move(&run->conn->out, &run->reply, run->reply.total_bytes);
+    }
     if (__builtin_expect(op->wait == NULL, 1)) {
         return RUN_FINISHED;
     }
