@@ -8,7 +8,7 @@ import random
 import threading
 
 import pytest
-from conftest import SHARDS
+from conftest import RACE_SHARDS
 from rawresp import Raw, plain
 from storm import Storm
 
@@ -163,7 +163,7 @@ def test_sequence_as_redis(server, oracle, seed):
 # --- storms: many clients at once --------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=sorted(set(SHARDS) | {2, 8}), ids=lambda n: "%d-shards" % n)
+@pytest.fixture(scope="module", params=RACE_SHARDS, ids=lambda n: "%d-shards" % n)
 def storm_server(request):
     from conftest import _check_end, start_server
     s = start_server(shards=request.param)
