@@ -104,7 +104,8 @@ ERRORS = [
     "BZMPOP 0 0 k MIN", "BZMPOP 1.x 1 k MIN", "BZMPOP 0 1 s MIN", "BZMPOP 0 3 k MIN", "XREAD BLOCK x STREAMS k $",
     "XREAD BLOCK -1 STREAMS k $", "XREAD BLOCK 1.5 STREAMS k $", "XREAD BLOCK 0 STREAMS s $",
     "XREAD BLOCK 0 STREAMS k", "XREADGROUP GROUP g c BLOCK 0 STREAMS k >", "XREADGROUP BLOCK 0 STREAMS k >",
-    "XREADGROUP GROUP g c BLOCK 0 STREAMS s >", "CLIENT UNBLOCK 1 x", "CLIENT UNBLOCK x", "CLIENT UNBLOCK 999999",
+    "XREADGROUP GROUP g c BLOCK 0 STREAMS s >", "WAIT 1 x", "WAIT 1 -1", "WAIT 1 0.5", "WAIT x 1",
+    "CLIENT UNBLOCK 1 x", "CLIENT UNBLOCK x", "CLIENT UNBLOCK 999999",
 ]
 
 
@@ -128,12 +129,34 @@ def test_data_that_is_there(server, oracle, resp):
         "SET s x", "RPUSH l 1", "BLMOVE l s LEFT LEFT 0", "BLPOP s l 0", "BLPOP l s 0",
         "BLPOP no no2 0.01", "BRPOPLPUSH no l 0.01", "BZPOPMIN no 0.01", "XREAD BLOCK 10 STREAMS x no $ $",
         "XREADGROUP GROUP g c BLOCK 5 STREAMS x >", "BLMPOP 0.001 1 no LEFT",
+        "WAIT 0 0", "WAIT -1 0", "WAIT 1 5",
     ]
     with Raw(server.port, resp) as ours, Raw(oracle.port, resp) as theirs:
         for raw in ours, theirs:
             raw.call("FLUSHALL")
         for line in lines:
             assert ours.line(line) == theirs.line(line), line
+
+
+def test_wait_without_replicas(server):
+    """It keeps its place: what its connection sends before is done, what comes behind waits. In MULTI
+    nothing waits."""
+    with Raw(server.port) as raw, Raw(server.port) as other:
+        waiting = Blocked(server.port)
+        waiting.send_all([["SET", "k", "before"], ["WAIT", "1", "0"], ["SET", "k", "behind"]])
+        end = time.time() + 10
+        while waiting.id not in blocked_ids(other) and time.time() < end:
+            time.sleep(0.01)
+        assert info(other, "blocked_clients") == 1
+        assert plain(other.call("GET", "k")) == "before"
+        raw.call("MULTI")
+        raw.call("WAIT", "1", "0")
+        assert plain(raw.call("EXEC")) == [0]
+        waiting.raw.close()
+        while info(other, "blocked_clients") and time.time() < end:
+            time.sleep(0.01)
+        assert info(other, "blocked_clients") == 0
+        assert plain(other.call("GET", "k")) == "before"
 
 
 class Play:
@@ -175,6 +198,7 @@ class Play:
             ["XREAD", "BLOCK", "0", "STREAMS"] + xs + ["$"] * len(xs),
             ["XREAD", "COUNT", "2", "BLOCK", "0", "STREAMS"] + xs + ["0-1"] * len(xs),
             ["XREADGROUP", "GROUP", "g", self.pick("cd"), "BLOCK", "0", "STREAMS"] + xs + [">"] * len(xs),
+            ["WAIT", "1", "0"],
         ])
 
     def other(self):

@@ -585,6 +585,20 @@ def test_lolwut(client):
         client.execute_command('LOLWUT', 'VERSION', 'x')
 
 
+def test_commands_of_cluster_and_replication_have_the_rows_of_redis(server, oracle):
+    """As COMMAND INFO shows them: arity, flags, keys, categories, tips."""
+    names = ['cluster', 'asking', 'readonly', 'readwrite', 'wait', 'replicaof', 'slaveof', 'failover', 'role',
+             'module|load', 'module|loadex', 'module|unload', 'module|list']
+
+    def rows(s):
+        return {row[0]: unordered(row[1:]) for row in raw(s).execute_command('COMMAND', 'INFO', *names)}
+
+    def unordered(value):
+        return sorted(map(unordered, value), key=repr) if isinstance(value, list) else value
+
+    assert rows(server) == rows(oracle)
+
+
 @pytest.mark.parametrize('command', ['SLOWLOG', 'LATENCY', 'MEMORY', 'DEBUG', 'MODULE'])
 def test_help(client, command):
     lines = client.execute_command(command, 'HELP')
