@@ -9,6 +9,7 @@ import threading
 
 import pytest
 from conftest import RACE_SHARDS
+from patience import PATIENCE_SECONDS
 from rawresp import Raw, plain
 from storm import Storm
 
@@ -372,7 +373,7 @@ def test_msetnx_has_one_winner(storm):
         try:
             with Raw(storm.port) as raw:
                 for r in range(rounds):
-                    gate.wait(30)
+                    gate.wait(PATIENCE_SECONDS)
                     own = "own:%d:%d" % (r, number)
                     keys = ["prize:%d:a" % r, own, "prize:%d:b" % r]
                     random.Random(number * 1000 + r).shuffle(keys)
@@ -385,7 +386,7 @@ def test_msetnx_has_one_winner(storm):
     for t in threads:
         t.start()
     for t in threads:
-        t.join(60)
+        t.join(2 * PATIENCE_SECONDS)
     assert not failures, failures
     with Raw(storm.port) as raw:
         for r in range(rounds):

@@ -59,7 +59,7 @@ LARGE = ["--list-max-listpack-size", "1", "--hash-max-listpack-entries", "0", "-
 
 
 @pytest.mark.parametrize("backend", ["io_uring", "epoll"])
-@pytest.mark.parametrize("shards", [1, 2, 4, 8])
+@pytest.mark.parametrize("shards", RACE_SHARDS)
 @pytest.mark.parametrize("vanish", [[], ["--kill"]], ids=["all-stay", "some-vanish"])
 def test_one_order_in_slices(launch, vanish, shards, backend):
     """Commands are left in the middle wherever that is possible (shards/slices.h)."""

@@ -10,7 +10,7 @@ import select
 import threading
 
 import pytest
-from patience import wait_until
+from patience import PATIENCE_SECONDS, wait_until
 from rawresp import Raw, encode, plain
 
 MANY = int(os.environ.get("SLICES_MEMBERS", "20000"))
@@ -359,7 +359,7 @@ def test_shutdown_meanwhile(launch, shards):
         rests(c, before)
         c.sock.sendall(encode(["SHUTDOWN", "NOSAVE"]))
         assert c.at_end()
-    server.process.wait(60)
+    server.process.wait(PATIENCE_SECONDS)
     assert server.process.returncode == 0, server.log()
 
 
