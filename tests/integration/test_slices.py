@@ -6,6 +6,7 @@ SLICES_MEMBERS is the number of members.
 """
 import binascii
 import os
+import re
 import select
 import threading
 
@@ -47,8 +48,8 @@ def neighbour(c, key, n=0):
     return found[-1]
 
 
-def fill(c, members, tag=""):
-    """A value of each type: z, s, h, l, x, b."""
+def fill(c, members, tag="", only="zsthlgxb"):
+    """A value of each type."""
     commands = []
     for at in range(0, members, CHUNK):
         ids = range(at, min(members, at + CHUNK))
@@ -63,6 +64,7 @@ def fill(c, members, tag=""):
         commands += [["XADD", tag + "x", "%d-1" % (i + 1), "f", i] for i in ids]
     commands.append(["SETBIT", tag + "b", members * 2000, 1])
     commands.append(["XGROUP", "CREATE", tag + "x", "group", "0"])
+    commands = [c for c in commands if (c[1] if c[0] != "XGROUP" else c[2])[len(tag)] in only]
     for at in range(0, len(commands), 200):
         for r in c.pipeline(commands[at:at + 200]):
             assert r[0] != "-", r
@@ -158,8 +160,8 @@ def served_between(server, line):
     """How many commands of another client on the same shard were answered before the long one."""
     with Raw(server.port) as long, Raw(server.port) as other:
         other.call("FLUSHALL")
-        fill(other, MANY, "{tag}")
-        if "z3" in line:
+        fill(other, MANY, "{tag}", "z" if line == "COPY z3 other" else re.findall(r"\{tag\}(.)", line))
+        if line == "COPY z3 other":
             other.call("COPY", "{tag}z", "z3")
         key = neighbour(other, line.split()[-1 if "z3" in line else 1 if "STORE" not in line else 2].replace("NOT", "{tag}b"))
         other.call("DEBUG", "SLICES", "16", "0")
