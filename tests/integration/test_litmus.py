@@ -22,7 +22,7 @@ CANARY_SECONDS = 1
 
 def litmus(port, *args, seconds):
     """{race: (rounds, violations)} and the exit code."""
-    run = subprocess.run([LITMUS, str(port), "--seconds", str(seconds), *args], timeout=600,
+    run = subprocess.run([LITMUS, str(port), "--seconds", str(seconds), *args], timeout=10 * PATIENCE_SECONDS,
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     found = re.findall(r"^(\w+) +(\d+) rounds, (\d+) violations$", run.stdout, re.M)
     assert run.returncode in (0, 1) and found, run.stdout
