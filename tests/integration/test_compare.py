@@ -12,6 +12,7 @@ import xml.etree.ElementTree
 import pytest
 
 from conftest import BINARY, ROOT
+from patience import PATIENCE_SECONDS
 
 sys.path.insert(0, os.path.join(ROOT, 'bench'))
 from comparison import drive, figures, plot, readme, report, servers, stalls, workloads  # noqa: E402
@@ -290,7 +291,7 @@ def test_workloads_have_keys_of_their_own():
 
 def run_compare(out, *args):
     r = subprocess.run([sys.executable, COMPARE, '--ashlar', BINARY, '--build', BUILD, '--quick', '-o', str(out),
-                        *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+                        *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=5 * PATIENCE_SECONDS)
     assert r.returncode == 0, r.stdout.decode()
     with open(out / 'report.json') as f:
         return json.load(f), (out / 'report.md').read_text()
@@ -311,7 +312,7 @@ def test_it_measures(tmp_path):
     assert {s['shards'] for s in result['routing']} == {1, 2}
     assert '## Server CPU time' in text and '## Cost of routing' in text and '![cpu](cpu.svg)' in text
     # The same samples make the same report.
-    r = subprocess.run([sys.executable, COMPARE, '--render', str(tmp_path / 'report.json')], timeout=60)
+    r = subprocess.run([sys.executable, COMPARE, '--render', str(tmp_path / 'report.json')], timeout=PATIENCE_SECONDS)
     assert r.returncode == 0 and (tmp_path / 'report.md').read_text() == text
 
 
@@ -455,5 +456,5 @@ def test_it_measures_within_a_budget(tmp_path):
 def test_it_refuses_what_it_does_not_know():
     for args in (['nothing'], ['speed', '--only', 'nothing'], ['-s', 'x=redis-server --port 1']):
         r = subprocess.run([sys.executable, COMPARE, '--ashlar', BINARY, '--quick', *args], stdout=subprocess.DEVNULL,
-                           stderr=subprocess.PIPE, timeout=30)
+                           stderr=subprocess.PIPE, timeout=PATIENCE_SECONDS)
         assert r.returncode != 0 and b'Traceback' not in r.stderr
