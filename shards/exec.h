@@ -15,6 +15,9 @@
  * I4  What a transaction that has stopped in the middle has done here is not seen before it ends:
  *     its slots, those of the commands done included, stay marked, and open[] keeps clients that
  *     are blocked on them from being served. The same holds for a command that rests (slices.h).
+ * I5  A pass has a time (SLICE_TURN_US) for what does not run in slices. When it is over, no other run
+ *     or op begins, but for the rest of a transaction; all that is left is younger than what has run,
+ *     or waited anyway, and is gone on with in the next pass, as after a conflict.
  *
  * Owner: the shard's thread.
  */
@@ -39,6 +42,10 @@ struct exec {
     struct message *late, *late_last;   /* READY and RELEASE that came while a script ran */
     uint64_t ticks;          /* at the end of the command before, where the next one begins; 0: something
                                 else was done since */
+    uint64_t until_ticks;    /* I5: of this pass */
+    bool over;               /* … its time is up */
+    bool cut;                /* … and something was left because of that, */
+    uint64_t cut_stamp;      /* … from this stamp on */
     uint32_t prefetched;     /* ops ahead whose memory is on its way */
     struct chain local;      /* own runs of the phase that just closed */
     struct chain done;       /* runs at home here that are done */
@@ -65,6 +72,11 @@ bool exec_must_not_sleep(const struct shard *s);
 static inline bool exec_in_transaction(const struct exec *x, uint16_t slot)
 {
     return x->open[slot] > 0 || x->open_all > 0;
+}
+/* The last pass ended before it came to all that this shard has taken in itself: no more is wanted. */
+static inline bool exec_is_behind(const struct exec *x, uint64_t last_stamp)
+{
+    return x->cut && x->cut_stamp <= last_stamp;
 }
 /* For the keyspace's background work: the slot is here and nobody has borrowed it. */
 bool exec_may_touch(void *shard, uint16_t slot);
