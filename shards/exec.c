@@ -708,6 +708,7 @@ static enum run_state run_ops(struct shard *s, struct run *run)
         if (__builtin_expect(x->over, 0) && run->unit == NULL) {
             if (!x->cut) {
                 x->cut = true;
+                counter_add(&s->stats.cut, 1);
                 x->cut_stamp = run->stamp;
             }
             return RUN_LEFT; /* I5 */
