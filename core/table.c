@@ -42,8 +42,8 @@ enum {
     GATHER_MAX = TABLE_SEGMENT_BUCKETS * LOAD_MAX + 64, /* items gathered on the stack */
     CHAIN_GATHER = 64,
     REBUILD_AHEAD = 12,     /* items touched ahead while they are rehashed */
-    REBUILD_PER_CHANGE = 16,
-    REBUILD_SAVED_MAX = 1024,
+    REBUILD_PER_CHANGE = 8,
+    REBUILD_SAVED_MAX = 512,
     OVERLOAD_MAX = 2,       /* times LOAD_MAX */
     PAUSE_UNIT_ITEMS = 2,   /* rehashed in a unit of core/pause.h */
     DEPTH_MAX = 40,

@@ -27,7 +27,7 @@ void exec_free(struct exec *x)
 bool exec_must_not_sleep(const struct shard *s)
 {
     const struct exec *x = s->exec;
-    return x->waits_for_horizon || x->done.first != NULL || x->local.first != NULL ||
+    return x->waits_for_horizon || x->cut || x->done.first != NULL || x->local.first != NULL ||
            x->returning || blocked_ready(s) || x->chains_count > 0 || x->late != NULL ||
            slices_must_not_sleep(&x->slices);
 }
@@ -234,6 +234,7 @@ static inline void run_call(struct shard *s, struct op *op, struct call *c)
     op->command->run(c);
     uint64_t end = clock_ticks();
     op->ticks += end - start;
+    x->over |= end >= x->until_ticks;
     hash_known.data = NULL;
     if (s->interests > 0 || (op->flags & OP_TRACK)) {
         track(s, op);
@@ -708,6 +709,14 @@ static enum run_state run_ops(struct shard *s, struct run *run)
     bool inside = false; /* a free run: within a transaction that has begun */
     while (run->at != NULL) {
         struct op *op = run->at;
+        if (__builtin_expect(x->over, 0) && run->unit == NULL) {
+            if (!x->cut) {
+                x->cut = true;
+                counter_add(&s->stats.cut, 1);
+                x->cut_stamp = run->stamp;
+            }
+            return RUN_LEFT; /* I6 */
+        }
         if ((x->marked || x->holds > 0) && !inside &&
             (run->flags & RUN_FREE ? transaction_conflicts(x, op) : conflicts(x, op))) {
             return RUN_LEFT;
@@ -798,6 +807,8 @@ static void pass(struct shard *s)
     x->prefetched = 0;
     slices_turn(s);
     x->ticks = 0;
+    x->over = x->cut = false;
+    x->until_ticks = clock_ticks() + slices_ticks(s);
     struct run **link = &x->waiting;
     while (*link != NULL) {
         struct run *run = *link;
@@ -826,8 +837,8 @@ static void pass(struct shard *s)
             x->waits_for_horizon = x->waiting != NULL; /* do not sleep: theirs is the next pass */
             break;
         }
-        if (x->marked_all && holders == 0) {
-            break; /* all that is left conflicts: many scripts with undeclared keys, say */
+        if ((x->marked_all || x->cut) && holders == 0) {
+            break; /* all that is left conflicts (many scripts with undeclared keys, say), or I6 */
         }
     }
 }
@@ -1117,7 +1128,7 @@ bool exec_turn(struct shard *s)
     if (x->waiting != NULL) {
         pass(s);
     } else {
-        x->waits_for_horizon = false;
+        x->waits_for_horizon = x->cut = false;
     }
     if (!sched_has(SCHED_ASKS_FORGOTTEN)) {
         run_asked(s); /* a script that had everything may have just ended here */

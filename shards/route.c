@@ -1006,12 +1006,37 @@ static void route_retries(struct shard *s)
     }
 }
 
+/* Connections that have input, as many as a phase takes. */
+static void take_ready(struct shard *s)
+{
+    struct conn *list = s->ready, *last = s->ready_last;
+    s->ready = s->ready_last = NULL;
+    uint32_t commands = 0, conns = 0;
+    const uint64_t until = clock_ticks() + (uint64_t)(ROUTE_PHASE_US * clock_ticks_per_us);
+    while (list != NULL && commands < ROUTE_COMMANDS_PER_PHASE && conns < ROUTE_CONNS_PER_PHASE &&
+           (conns == 0 || clock_ticks() < until)) {
+        struct conn *conn = list;
+        list = conn->ready_next;
+        conn->flags &= ~(uint32_t)CONN_READY;
+        commands += conn_session(s, conn);
+        conns++;
+    }
+    if (list != NULL) { /* the rest comes first in the next phase */
+        last->ready_next = s->ready;
+        if (s->ready == NULL) {
+            s->ready_last = last;
+        }
+        s->ready = list;
+    }
+}
+
 void route_phase(struct shard *s)
 {
-    if (s->ready == NULL && s->again == NULL && s->retries == NULL) {
+    struct route *r = s->route;
+    if ((s->ready == NULL && s->again == NULL && s->retries == NULL) ||
+        (exec_is_behind(s->exec, r->stamp) && !s->serving)) {
         return;
     }
-    struct route *r = s->route;
     bool ordered = s->server->shard_count > 1;
     r->stamp = ordered ? order_phase_open(&s->server->order, s->id) : 0;
     r->paused = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed) != 0;
@@ -1021,26 +1046,7 @@ void route_phase(struct shard *s)
         send_all_again(s);
     }
     route_retries(s);
-    struct conn *list = s->ready;
-    s->ready = s->ready_last = NULL;
-    uint32_t commands = 0;
-    while (list != NULL && commands < ROUTE_COMMANDS_PER_PHASE) {
-        struct conn *conn = list;
-        list = conn->ready_next;
-        conn->flags &= ~(uint32_t)CONN_READY;
-        commands += conn_session(s, conn);
-    }
-    if (list != NULL) { /* the rest comes first in the next phase */
-        struct conn *last = list;
-        while (last->ready_next != NULL) {
-            last = last->ready_next;
-        }
-        last->ready_next = s->ready;
-        if (s->ready == NULL) {
-            s->ready_last = last;
-        }
-        s->ready = list;
-    }
+    take_ready(s);
     if (ordered && sched_has(SCHED_CLOSES_EARLY)) {
         order_phase_close(&s->server->order, s->id);
     }

@@ -28,6 +28,8 @@
 enum {
     ROUTE_COMMANDS_PER_CONN = 256,  /* of one connection in one phase */
     ROUTE_COMMANDS_PER_PHASE = 2048,
+    ROUTE_CONNS_PER_PHASE = 64,     /* each costs the turn a receive and a send */
+    ROUTE_PHASE_US = 200,           /* then no other connection has its turn */
     ROUTE_IN_FLIGHT_MAX = 16384,    /* of one connection: then it is not read from */
 };
 

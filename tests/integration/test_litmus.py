@@ -12,6 +12,7 @@ import time
 import pytest
 from conftest import BINARY, RACE_SHARDS
 from patience import PATIENCE_SECONDS, wait_until
+from rawresp import Raw, plain
 
 LITMUS = os.path.join(os.path.dirname(BINARY), "tests", "litmus")
 SECONDS = float(os.environ.get("LITMUS_SECONDS", "0.35"))
@@ -40,6 +41,15 @@ def test_one_order(launch, shards, backend):
     assert code == 0
     assert min(rounds for rounds, _ in results.values()) > 0
     assert s.client().info("server")["io_backend"] == backend
+
+
+def test_one_order_however_often_passes_are_cut(launch):
+    s = launch(shards=4)
+    with Raw(s.port) as c:
+        assert plain(c.call("DEBUG", "SLICES", "16", "0")) == "OK"
+    results, code = litmus(s.port, seconds=SECONDS)
+    assert {name: bad for name, (_, bad) in results.items() if bad > 0} == {}
+    assert code == 0
 
 
 @pytest.mark.parametrize("backend", ["io_uring", "epoll"])

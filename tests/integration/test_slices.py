@@ -308,6 +308,27 @@ def test_pipelines_keep_their_order(server):
         assert got[:1] + got[2:] == ["OK", 2, "PONG", n, n, "%d" % (n - 1), n, "2", n, "OK", 0]
 
 
+def test_passes_are_cut(server):
+    """A pass ends after each command: nothing is lost, nothing changes its place."""
+    n = 300
+    with Raw(server.port) as c, Raw(server.port) as other:
+        c.call("FLUSHALL")
+        c.call("DEBUG", "SLICES", "128", "0")
+        before = counter(c, "passes_cut")
+        keys = ["k%d" % (i % 7) for i in range(n)]
+        encoded = b"".join(encode(w) for w in [["INCR", k] for k in keys] + [["MGET", *keys[:7]], ["PING"]])
+        c.sock.sendall(encoded)
+        other.sock.sendall(encode(["INCR", "own"]) * n)
+        assert [plain(other.read()) for _ in range(n)] == list(range(1, n + 1))
+        assert [plain(c.read()) for _ in range(n)] == [i // 7 + 1 for i in range(n)]
+        assert plain(c.read()) == ["%d" % (n // 7 + (i < n % 7)) for i in range(7)]
+        assert plain(c.read()) == "PONG"
+        assert counter(c, "passes_cut") > before
+        replies = c.pipeline([["MULTI"]] + [["INCR", k] for k in keys[:21]] + [["EXEC"], ["GET", "k0"]])
+        assert plain(replies[-2])[::7] == [n // 7 + 2, n // 7 + 3, n // 7 + 4]
+        assert plain(replies[-1]) == "%d" % (n // 7 + 4)
+
+
 def test_scripts_see_all_or_nothing(server):
     n = 4000
     script = "return {redis.call('scard', 'dst'), redis.call('scard', ARGV[1])}"
