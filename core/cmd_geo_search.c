@@ -11,7 +11,7 @@
 #include "core/cmd_zset.h"
 #include "core/mem.h"
 #include "core/num.h"
-#include "core/order.h"
+#include "core/merge_sort.h"
 #include "core/pause.h"
 #include "core/zset_tree.h"
 #include <assert.h>
@@ -373,13 +373,13 @@ static void select_first(struct hit *hits, size_t count, size_t n, hit_compare *
 /* The first n; those that are equally far away stay as they are. */
 static void sort_hits(struct hits *hits, size_t n, enum sort_order order)
 {
-    struct ordered *ordered = mem_alloc(n * sizeof *ordered);
+    struct ranked *ordered = mem_alloc(n * sizeof *ordered);
     for (size_t i = 0; i < n; i++) {
         const uint64_t rank = zset_key(hits->at[i].distance);
         pause_point(1);
-        ordered[i] = (struct ordered){order == SORT_ASC ? rank : ~rank, &hits->at[i]};
+        ordered[i] = (struct ranked){order == SORT_ASC ? rank : ~rank, &hits->at[i]};
     }
-    order_sort(ordered, n, NULL, NULL);
+    merge_sort(ordered, n, NULL, NULL);
     struct hit *sorted = mem_alloc(n * sizeof *sorted);
     for (size_t i = 0; i < n; i++) {
         pause_point(1);

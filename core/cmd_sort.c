@@ -15,7 +15,7 @@
 #include "core/list.h"
 #include "core/mem.h"
 #include "core/num.h"
-#include "core/order.h"
+#include "core/merge_sort.h"
 #include "core/pause.h"
 #include "core/set.h"
 #include "core/zset.h"
@@ -49,7 +49,7 @@ struct sort {
     uint32_t gets_count;
     const struct key *store;    /* NULL: reply */
     struct item *items;
-    struct ordered *order;      /* the items sorted; NULL: as they are */
+    struct ranked *order;      /* the items sorted; NULL: as they are */
     size_t count, cap;
     struct arena_chunk *arena;
     bool bad_number;
@@ -389,7 +389,7 @@ static uint64_t rank_of(const struct sort *s, const struct item *item)
 {
     uint64_t rank;
     if (s->alpha) {
-        rank = item->by.ptr ? order_rank_of_text(item->by) : 0;
+        rank = item->by.ptr ? rank_of_text(item->by) : 0;
     } else {
         rank = zset_key(item->score);
     }
@@ -401,9 +401,9 @@ static void put_in_order(struct sort *s)
     s->order = mem_alloc(s->count * sizeof *s->order);
     for (size_t i = 0; i < s->count; i++) {
         pause_point(1);
-        s->order[i] = (struct ordered){rank_of(s, &s->items[i]), &s->items[i]};
+        s->order[i] = (struct ranked){rank_of(s, &s->items[i]), &s->items[i]};
     }
-    order_sort(s->order, s->count, compare_items, s);
+    merge_sort(s->order, s->count, compare_items, s);
 }
 
 /* The part that LIMIT leaves: [*from, *to). */

@@ -1,5 +1,5 @@
-/* order.c - see order.h. Short runs by insertion, then merged, each time twice as long. */
-#include "core/order.h"
+/* merge_sort.c - see merge_sort.h. Short runs by insertion, then merged, each time twice as long. */
+#include "core/merge_sort.h"
 
 #include "core/mem.h"
 #include "core/pause.h"
@@ -8,26 +8,26 @@
 
 enum { RUN = 16 };
 
-struct order {
-    order_tie *tie;
+struct ties {
+    rank_tie *tie;
     void *ctx;
 };
 
 /* Whether b must stand before a, which is there first. */
-static inline bool before(const struct order *o, const struct ordered *b, const struct ordered *a)
+static inline bool before(const struct ties *t, const struct ranked *b, const struct ranked *a)
 {
     if (b->rank != a->rank) {
         return b->rank < a->rank;
     }
-    return o->tie != NULL && o->tie(b->item, a->item, o->ctx) < 0;
+    return t->tie != NULL && t->tie(b->item, a->item, t->ctx) < 0;
 }
 
-static void insert_run(const struct order *o, struct ordered *at, size_t n)
+static void insert_run(const struct ties *t, struct ranked *at, size_t n)
 {
     for (size_t i = 1; i < n; i++) {
-        const struct ordered x = at[i];
+        const struct ranked x = at[i];
         size_t j = i;
-        while (j > 0 && before(o, &x, &at[j - 1])) {
+        while (j > 0 && before(t, &x, &at[j - 1])) {
             at[j] = at[j - 1];
             j--;
         }
@@ -36,7 +36,7 @@ static void insert_run(const struct order *o, struct ordered *at, size_t n)
 }
 
 /* The runs [0, middle) and [middle, end) of from become one. */
-static void merge(const struct order *o, struct ordered *to, const struct ordered *from,
+static void merge(const struct ties *t, struct ranked *to, const struct ranked *from,
                   size_t middle, size_t end)
 {
     size_t a = 0, b = middle;
@@ -45,7 +45,7 @@ static void merge(const struct order *o, struct ordered *to, const struct ordere
         round = round < RUN ? round : RUN;
         pause_point(1 + (int64_t)round / 4);
         for (; round > 0 && a < middle && b < end; round--) {
-            *to++ = before(o, &from[b], &from[a]) ? from[b++] : from[a++];
+            *to++ = before(t, &from[b], &from[a]) ? from[b++] : from[a++];
         }
     }
     pause_copy(to, from + a, (middle - a) * sizeof *to);
@@ -58,22 +58,22 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-void order_sort(struct ordered *at, size_t n, order_tie *tie, void *ctx)
+void merge_sort(struct ranked *at, size_t n, rank_tie *tie, void *ctx)
 {
-    const struct order o = {tie, ctx};
+    const struct ties t = {tie, ctx};
     for (size_t i = 0; i < n; i += RUN) {
         pause_point(RUN);
-        insert_run(&o, at + i, least(RUN, n - i));
+        insert_run(&t, at + i, least(RUN, n - i));
     }
     if (n <= RUN) {
         return;
     }
-    struct ordered *from = at, *to = mem_alloc(n * sizeof *to), *const room = to;
+    struct ranked *from = at, *to = mem_alloc(n * sizeof *to), *const room = to;
     for (size_t run = RUN; run < n; run *= 2) {
         for (size_t i = 0; i < n; i += 2 * run) {
-            merge(&o, to + i, from + i, least(run, n - i), least(2 * run, n - i));
+            merge(&t, to + i, from + i, least(run, n - i), least(2 * run, n - i));
         }
-        struct ordered *const swap = from;
+        struct ranked *const swap = from;
         from = to;
         to = swap;
     }
@@ -83,7 +83,7 @@ void order_sort(struct ordered *at, size_t n, order_tie *tie, void *ctx)
     pause_free(room);
 }
 
-uint64_t order_rank_of_text(struct slice text)
+uint64_t rank_of_text(struct slice text)
 {
     uint64_t first = 0;
     memcpy(&first, text.ptr, text.len < sizeof first ? text.len : sizeof first);

@@ -1,5 +1,5 @@
-/* core_order.c - sorting many: in order, stable, and the same as qsort does it. */
-#include "core/order.h"
+/* core_merge_sort.c - sorting many: in order, stable, and the same as qsort does it. */
+#include "core/merge_sort.h"
 #include "core/mem.h"
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -14,14 +14,14 @@ static int by_second_word(const void *a, const void *b, void *ctx)
 static void check(size_t n, uint32_t ranks, uint32_t seconds)
 {
     uint32_t(*items)[2] = mem_alloc((n + 1) * sizeof *items);
-    struct ordered *at = mem_alloc((n + 1) * sizeof *at);
+    struct ranked *at = mem_alloc((n + 1) * sizeof *at);
     size_t ties = 0;
     for (size_t i = 0; i < n; i++) {
         items[i][0] = (uint32_t)random() % ranks;
         items[i][1] = (uint32_t)random() % seconds;
-        at[i] = (struct ordered){items[i][0], &items[i]};
+        at[i] = (struct ranked){items[i][0], &items[i]};
     }
-    order_sort(at, n, by_second_word, &ties);
+    merge_sort(at, n, by_second_word, &ties);
     for (size_t i = 1; i < n; i++) {
         const uint32_t *a = at[i - 1].item, *b = at[i].item;
         cr_assert(at[i].rank == b[0]);
@@ -31,7 +31,7 @@ static void check(size_t n, uint32_t ranks, uint32_t seconds)
     mem_free(at);
 }
 
-Test(core_order, sorts_and_keeps_what_is_equal)
+Test(core_merge_sort, sorts_and_keeps_what_is_equal)
 {
     for (size_t n = 0; n < 70; n++) {
         check(n, 5, 3);
@@ -42,25 +42,25 @@ Test(core_order, sorts_and_keeps_what_is_equal)
     check(65536, 1, 1);
 }
 
-Test(core_order, without_ties)
+Test(core_merge_sort, without_ties)
 {
-    struct ordered at[40];
+    struct ranked at[40];
     for (size_t i = 0; i < 40; i++) {
-        at[i] = (struct ordered){i % 4, (void *)(i + 1)};
+        at[i] = (struct ranked){i % 4, (void *)(i + 1)};
     }
-    order_sort(at, 40, NULL, NULL);
+    merge_sort(at, 40, NULL, NULL);
     for (size_t i = 1; i < 40; i++) {
         cr_assert(at[i - 1].rank < at[i].rank ||
                   (at[i - 1].rank == at[i].rank && at[i - 1].item < at[i].item));
     }
 }
 
-Test(core_order, ranks_of_texts_go_with_their_bytes)
+Test(core_merge_sort, ranks_of_texts_go_with_their_bytes)
 {
     static const char *const texts[] = {"", "a", "ab", "abcdefgh", "abcdefghi", "b", "\xff"};
     for (size_t i = 1; i < sizeof texts / sizeof texts[0]; i++) {
-        cr_assert(order_rank_of_text(slice_str(texts[i - 1])) <=
-                  order_rank_of_text(slice_str(texts[i])));
+        cr_assert(rank_of_text(slice_str(texts[i - 1])) <=
+                  rank_of_text(slice_str(texts[i])));
     }
-    cr_assert(order_rank_of_text(slice_str("a")) < order_rank_of_text(slice_str("b")));
+    cr_assert(rank_of_text(slice_str("a")) < rank_of_text(slice_str("b")));
 }

@@ -1,4 +1,4 @@
-/* order.h - sorting what may be very much, with pause points (pause.h).
+/* merge_sort.h - sorting what may be very much, with pause points (pause.h).
  *
  * Each thing has a rank, an integer that decides in most cases (a score, the first bytes of a text);
  * only where ranks are equal the things themselves are asked. So sorting reads two words of each,
@@ -13,18 +13,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct ordered {
+struct ranked {
     uint64_t rank;
     const void *item;
 };
 
 /* Of two items whose ranks are equal: negative when a comes first, 0 when it does not matter. */
-typedef int order_tie(const void *a, const void *b, void *ctx);
+typedef int rank_tie(const void *a, const void *b, void *ctx);
 
 /* tie may be NULL: then it never matters. */
-void order_sort(struct ordered *at, size_t n, order_tie *tie, void *ctx);
+void merge_sort(struct ranked *at, size_t n, rank_tie *tie, void *ctx);
 
 /* The rank of a text: its first bytes. Texts of equal rank need not be equal. */
-uint64_t order_rank_of_text(struct slice text);
+uint64_t rank_of_text(struct slice text);
 
 #endif
