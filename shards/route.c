@@ -305,11 +305,11 @@ void route_barrier(struct shard *s, struct conn *conn, const struct command *cmd
 /* --- by keys --------------------------------------------------------------------------------- */
 
 /* Pipelines often stay with one key. */
-static inline bool key_is_last(const struct route *r, struct slice key)
+static inline bool key_is(const struct key *last, struct slice key)
 {
-    return key.len == r->last_key.len && key.len > 0 &&
-           key.ptr[key.len - 1] == r->last_key_text[key.len - 1] &&
-           memcmp(key.ptr, r->last_key_text, key.len) == 0;
+    return last != NULL && key.len == last->len && key.len > 0 &&
+           key.ptr[key.len - 1] == last->ptr[key.len - 1] &&
+           memcmp(key.ptr, last->ptr, key.len) == 0;
 }
 
 static inline void key_fill(const struct server *server, struct key *k, const struct slice *argv,
@@ -412,19 +412,15 @@ static void send_by_keys(struct shard *s, struct conn *conn, const struct comman
     if (__builtin_expect(cmd->only_key > 0, 1)) {
         struct key key;
         struct route *r = s->route;
-        if (key_is_last(r, argv[cmd->only_key])) {
-            key = r->last_key;
+        if (key_is(r->last_key, argv[cmd->only_key])) {
+            key = *r->last_key;
             key.ptr = argv[cmd->only_key].ptr;
             key.arg = cmd->only_key;
-            key.shard = s->server->slot_shard[key.slot];
         } else {
             key_fill(s->server, &key, argv, cmd->only_key);
-            if (key.len <= ROUTE_LAST_KEY_BYTES) {
-                r->last_key = key;
-                memcpy(r->last_key_text, key.ptr, key.len);
-            }
         }
         send_to_shard(s, conn, key.shard, cmd, argv, argc, &key, 1);
+        r->last_key = conn->last_op->keys;
         return;
     }
     int n = route_find_keys(s, cmd, argv, argc);
@@ -1033,6 +1029,7 @@ void route_phase(struct shard *s)
         return;
     }
     struct route *r = s->route;
+    r->last_key = NULL; /* where that lay may have been freed */
     bool ordered = s->server->shard_count > 1;
     r->stamp = ordered ? order_phase_open(&s->server->order, s->id) : 0;
     r->paused = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed) != 0;

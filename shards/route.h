@@ -29,7 +29,6 @@ enum {
     ROUTE_COMMANDS_PER_CONN = 256,  /* of one connection in one phase */
     ROUTE_COMMANDS_PER_PHASE = 2048,
     ROUTE_IN_FLIGHT_MAX = 16384,    /* of one connection: then it is not read from */
-    ROUTE_LAST_KEY_BYTES = 64,      /* a longer key is hashed each time */
 };
 
 /* The connection's run to a shard in this phase, if its session number is the present one. */
@@ -67,8 +66,8 @@ struct route {
     const struct run *input_of; /* whose input the runs hold that are made now; NULL: the connection's */
     bool monitored; /* somebody listens to MONITOR: all runs are ordered (monitor.h) */
     struct resp_parser parser; /* for connections without a partial command */
-    struct key last_key;       /* of the command before, to spare the next on that key its hashing: */
-    char last_key_text[ROUTE_LAST_KEY_BYTES]; /* its ptr; len 0: none */
+    const struct key *last_key; /* of the last op with one key in this phase, in its run, to spare
+                                   the next on that key its hashing; NULL: none */
     struct key *keys;          /* scratch */
     uint32_t *positions;
     uint32_t keys_cap;
