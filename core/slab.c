@@ -49,7 +49,7 @@ enum {
     CLASSES = FINE_CLASSES + MEDIUM_CLASSES + LARGE_CLASSES,
     CHUNK_BYTES = SLAB_CHUNK_BYTES,
     CHUNK_PAGES = CHUNK_BYTES / SLAB_PAGE_BYTES,
-    HUGE_FROM_CHUNKS = 8,   /* pages of 4 KiB: as much as a TLB of 2,048 to 4,096 entries covers */
+    HUGE_FROM_CHUNKS = 24,  /* the untouched rests of pages become resident: below 48 MiB that tells */
     CHUNKS_EMPTY_KEPT = 1,
     DROP_LOOK_AT = 64,      /* chunks looked at for one to give back */
     SPARSE_NUM = 7, SPARSE_DEN = 8,
