@@ -570,15 +570,24 @@ static void prefetch_members(const struct keyspace *ks, struct op *const *ahead,
     }
 }
 
+/* Commands on the key of the one before need nothing that is not under way. */
+static bool on_same_key(const struct op *a, const struct op *b)
+{
+    return a->nkeys == 1 && b->nkeys == 1 && a->keys[0].hash == b->keys[0].hash && a->db == b->db;
+}
+
 /* The batch is known before the first command runs: load slot headers, then buckets, then
  * entries, then members, each while the others are under way. */
 static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
 {
-    struct op *ahead[PREFETCH_OPS];
-    uint32_t n = 0;
+    struct op *ahead[PREFETCH_OPS], *other[PREFETCH_OPS]; /* other: but for those on the same key */
+    uint32_t n = 0, others = 0;
     while (run != NULL && n < PREFETCH_OPS) {
         run_prefetch(run->next);
         for (; op != NULL && n < PREFETCH_OPS; op = op->run_next) {
+            if (n == 0 || !on_same_key(ahead[n - 1], op)) {
+                other[others++] = op;
+            }
             ahead[n++] = op;
         }
         run = run->next;
@@ -589,19 +598,19 @@ static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
     if ((n == 1 && ahead[0]->nkeys <= 1) || s->exec->holds > 0) {
         return; /* nothing to overlap; or tables that a borrower may be changing */
     }
-    for (uint32_t i = 0; i < n; i++) {
-        for (uint32_t k = 0; k < ahead[i]->nkeys; k++) {
-            keyspace_prefetch_table(s->keyspace, ahead[i]->db, &ahead[i]->keys[k]);
+    for (uint32_t i = 0; i < others; i++) {
+        for (uint32_t k = 0; k < other[i]->nkeys; k++) {
+            keyspace_prefetch_table(s->keyspace, other[i]->db, &other[i]->keys[k]);
         }
     }
-    for (uint32_t i = 0; i < n; i++) {
-        for (uint32_t k = 0; k < ahead[i]->nkeys; k++) {
-            keyspace_prefetch_bucket(s->keyspace, ahead[i]->db, &ahead[i]->keys[k]);
+    for (uint32_t i = 0; i < others; i++) {
+        for (uint32_t k = 0; k < other[i]->nkeys; k++) {
+            keyspace_prefetch_bucket(s->keyspace, other[i]->db, &other[i]->keys[k]);
         }
     }
-    for (uint32_t i = 0; i < n; i++) {
-        for (uint32_t k = 0; k < ahead[i]->nkeys; k++) {
-            keyspace_prefetch_entry(s->keyspace, ahead[i]->db, &ahead[i]->keys[k]);
+    for (uint32_t i = 0; i < others; i++) {
+        for (uint32_t k = 0; k < other[i]->nkeys; k++) {
+            keyspace_prefetch_entry(s->keyspace, other[i]->db, &other[i]->keys[k]);
         }
     }
     prefetch_members(s->keyspace, ahead, n);

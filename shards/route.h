@@ -68,6 +68,8 @@ struct route {
     const struct run *input_of; /* whose input the runs hold that are made now; NULL: the connection's */
     bool monitored; /* somebody listens to MONITOR: all runs are ordered (monitor.h) */
     struct resp_parser parser; /* for connections without a partial command */
+    const struct key *last_key; /* of the last op with one key in this phase, in its run, to spare
+                                   the next on that key its hashing; NULL: none */
     struct key *keys;          /* scratch */
     uint32_t *positions;
     uint32_t keys_cap;
