@@ -350,12 +350,13 @@ void zset__zrangestore(struct call *c)
     } else {
         const struct zset z = zset_of(e);
         const struct zset_range r = chosen_range(&z, &o);
-        /* As in Redis, which knows the number beforehand for ranks only: in a listpack -0 is 0. */
+        /* As in Redis, which knows the number beforehand for ranks only, and goes through a reversed
+         * range from its end: in a listpack -0 is 0, also for those that came before it is left. */
         result = zset_new(settings, o.by == BY_RANK ? r.to - r.from : 0, 0);
         struct zset_iter it;
         uint64_t n = r.to - r.from;
-        bool more = n > 0 && zset_iter_seek(&it, &z, r.from);
-        for (; n > 0; n--, more = n > 0 && zset_iter_next(&it)) {
+        bool more = n > 0 && zset_iter_seek(&it, &z, o.reverse ? r.to - 1 : r.from);
+        for (; n > 0; n--, more = n > 0 && (o.reverse ? zset_iter_prev(&it) : zset_iter_next(&it))) {
             assert(more);
             double score = it.score;
             zset_put(&result, settings, it.name, &score, 0);

@@ -390,15 +390,20 @@ static inline uint64_t load64(const char *p)
     return v;
 }
 
+static inline uint32_t load32(const char *p)
+{
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return v;
+}
+
 static inline bool bytes_equal(const char *a, const char *b, size_t len)
 {
     if (len < 8) {
-        for (size_t i = 0; i < len; i++) {
-            if (a[i] != b[i]) {
-                return false;
-            }
+        if (len >= 4) { /* two words that may overlap */
+            return load32(a) == load32(b) && load32(a + len - 4) == load32(b + len - 4);
         }
-        return true;
+        return len == 0 || (a[0] == b[0] && a[len / 2] == b[len / 2] && a[len - 1] == b[len - 1]);
     }
     if (len > 64) {
         return memcmp(a, b, len) == 0;

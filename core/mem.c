@@ -13,7 +13,6 @@
 #define raw_aligned(bytes, align) mi_malloc_aligned(bytes, align)
 #define raw_free mi_free
 #define raw_usable mi_usable_size
-#define raw_good_size mi_good_size
 #else
 #include <malloc.h>
 #define raw_malloc malloc
@@ -23,7 +22,6 @@
 #define raw_aligned(bytes, align) aligned_alloc(align, ((bytes) + (align)-1) / (align) * (align))
 #define raw_free free
 #define raw_usable(p) malloc_usable_size((void *)(p))
-#define raw_good_size(bytes) (bytes)
 #endif
 
 enum { ALIGNED_ANYWAY_BYTES = 4096 };
@@ -68,11 +66,6 @@ int64_t mem_used_total(void)
 size_t mem_usable(const void *p)
 {
     return p ? raw_usable(p) : 0;
-}
-
-size_t mem_good_size(size_t bytes)
-{
-    return raw_good_size(bytes);
 }
 
 static void *counted(void *p)

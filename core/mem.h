@@ -25,7 +25,6 @@ void *mem_try_alloc_sized(size_t bytes) __attribute__((malloc));
 void *mem_try_realloc_sized(void *p, size_t old_bytes, size_t bytes);
 void mem_free_sized(void *p, size_t bytes);
 size_t mem_usable(const void *p); /* bytes the allocator set aside for p */
-size_t mem_good_size(size_t bytes); /* bytes it would set aside for so many */
 
 /* A thread's counter: bytes allocated minus bytes freed by it; may be negative. Every thread that
  * allocates registers once; the sum over all is the server's used_memory. */

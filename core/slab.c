@@ -14,11 +14,11 @@
  *
  * and a chunk whose pages are all empty is unmapped (one is kept). Both kinds of giving back cost
  * system calls and happen in slab_collect() only, a few at a time. Chunks come from the kernel, not
- * from mimalloc: they must be aligned to 2 MiB, and when there are many the kernel is asked to make
- * huge pages of them, which spare a random access its TLB miss. Ashlar never forks, so huge pages
+ * from mimalloc: they must be aligned to 2 MiB, and when there are more than the TLB covers huge
+ * pages are made of them, which spare a random access its TLB miss. Ashlar never forks, so huge pages
  * cost no copies. They are asked for once all of a chunk is in use: its memory is there by then, so
- * khugepaged does the work. Asked for before, the first access would do it, and where free memory
- * is in pieces that takes up to 10 ms (compaction).
+ * it takes no more, and somebody else does the work (slab_chunk_full). Asked for before, the first
+ * access would do it, and where free memory is in pieces that takes up to 10 ms (compaction).
  *
  * A page in use with room (free blocks, or an untouched rest) stands in its class's list; blocks
  * are taken from the list's head. Untouched blocks are handed out in order, so the rest of a page
@@ -38,13 +38,18 @@
 #include <string.h>
 #include <sys/mman.h>
 
+void (*slab_chunk_full)(void *chunk);
+
 enum {
     FINE_MAX = 512, /* classes in steps of 8 up to here */
     FINE_CLASSES = (FINE_MAX - 16) / 8 + 1,
-    CLASSES = FINE_CLASSES + (SLAB_MAX_BYTES - FINE_MAX) / 64,
-    CHUNK_BYTES = 2 << 20,
+    MEDIUM_CLASSES = (SLAB_MAX_BYTES - FINE_MAX) / 64,
+    LARGE_PER_PAGE_MAX = (SLAB_PAGE_BYTES - 1) / SLAB_MAX_BYTES, /* 15 of them, just larger */
+    LARGE_CLASSES = LARGE_PER_PAGE_MAX - SLAB_PAGE_BYTES / SLAB_LARGE_BYTES + 1,
+    CLASSES = FINE_CLASSES + MEDIUM_CLASSES + LARGE_CLASSES,
+    CHUNK_BYTES = SLAB_CHUNK_BYTES,
     CHUNK_PAGES = CHUNK_BYTES / SLAB_PAGE_BYTES,
-    HUGE_FROM_CHUNKS = 64,  /* a huge page is resident as a whole: below 128 MiB that would tell */
+    HUGE_FROM_CHUNKS = 24,  /* the untouched rests of pages become resident: below 48 MiB that tells */
     CHUNKS_EMPTY_KEPT = 1,
     DROP_LOOK_AT = 64,      /* chunks looked at for one to give back */
     SPARSE_NUM = 7, SPARSE_DEN = 8,
@@ -58,7 +63,12 @@ static inline unsigned class_of(size_t bytes)
     if (bytes <= FINE_MAX) {
         return bytes <= 16 ? 0 : (unsigned)((bytes + 7) / 8 - 2);
     }
-    return (unsigned)(FINE_CLASSES + (bytes + 63) / 64 - FINE_MAX / 64 - 1);
+    size_t lines = (bytes + 63) / 64;
+    if (bytes <= SLAB_MAX_BYTES) {
+        return (unsigned)(FINE_CLASSES + lines - FINE_MAX / 64 - 1);
+    }
+    size_t per_page = SLAB_PAGE_BYTES / (lines * 64);
+    return (unsigned)(FINE_CLASSES + MEDIUM_CLASSES + LARGE_PER_PAGE_MAX - per_page);
 }
 
 static inline size_t class_bytes(unsigned class)
@@ -66,12 +76,16 @@ static inline size_t class_bytes(unsigned class)
     if (class < FINE_CLASSES) {
         return 16 + 8 * (size_t)class;
     }
-    return FINE_MAX + 64 * (size_t)(class - FINE_CLASSES + 1);
+    if (class < FINE_CLASSES + MEDIUM_CLASSES) {
+        return FINE_MAX + 64 * (size_t)(class - FINE_CLASSES + 1);
+    }
+    size_t per_page = LARGE_PER_PAGE_MAX - (class - FINE_CLASSES - MEDIUM_CLASSES);
+    return SLAB_PAGE_BYTES / per_page / 64 * 64;
 }
 
 size_t slab_size(size_t bytes)
 {
-    assert(bytes <= SLAB_MAX_BYTES);
+    assert(bytes <= SLAB_LARGE_BYTES);
     return class_bytes(class_of(bytes));
 }
 
@@ -93,14 +107,14 @@ void slab_thread_exit(void)
 
 void *slab_alloc(size_t bytes)
 {
-    assert(bytes > 0 && bytes <= SLAB_MAX_BYTES);
+    assert(bytes > 0 && bytes <= SLAB_LARGE_BYTES);
     size_t size = slab_size(bytes);
     return size % 64 == 0 ? mem_alloc_aligned(size, 64) : mem_alloc(size);
 }
 
 void slab_free(void *p, size_t bytes)
 {
-    assert(bytes > 0 && bytes <= SLAB_MAX_BYTES);
+    assert(bytes > 0 && bytes <= SLAB_LARGE_BYTES);
     mem_free(p);
 }
 
@@ -151,7 +165,7 @@ struct chunk {
     struct slab *owner;
     struct chunk *next, *prev;
     uint32_t empty_pages;
-    bool huge; /* the kernel has been asked to make one page of it */
+    bool huge; /* somebody has been asked to make one page of it */
     struct page pages[CHUNK_PAGES];
 };
 
@@ -267,13 +281,39 @@ static void chunk_unlink(struct slab *s, struct chunk *chunk)
     }
 }
 
+/* A chunk that is wholly in use, of a slab with many. */
+static void chunk_make_huge(struct chunk *chunk)
+{
+    if (chunk->huge) {
+        return;
+    }
+    chunk->huge = true;
+    if (slab_chunk_full) {
+        slab_chunk_full(chunk);
+    } else {
+        madvise(chunk, CHUNK_BYTES, MADV_HUGEPAGE);
+    }
+}
+
+/* There have been too few chunks until now. */
+static void chunks_make_huge(struct slab *s)
+{
+    for (struct chunk *chunk = s->chunks; chunk; chunk = chunk->next) {
+        if (chunk->empty_pages == 0) {
+            chunk_make_huge(chunk);
+        }
+    }
+}
+
 static void chunk_add(struct slab *s)
 {
     struct chunk *chunk = map_aligned(CHUNK_BYTES);
     chunk->owner = s;
     chunk->empty_pages = CHUNK_PAGES;
     chunk_link(s, chunk);
-    s->chunk_count++;
+    if (++s->chunk_count == HUGE_FROM_CHUNKS) {
+        chunks_make_huge(s);
+    }
     s->chunks_empty++;
     for (int i = CHUNK_PAGES - 1; i >= 0; i--) {
         list_push(&s->released, &chunk->pages[i]);
@@ -294,14 +334,6 @@ static void chunk_drop(struct slab *s, struct chunk *chunk)
     munmap(chunk, CHUNK_BYTES);
 }
 
-static void chunk_is_full(struct slab *s, struct chunk *chunk)
-{
-    if (!chunk->huge && s->chunk_count >= HUGE_FROM_CHUNKS) {
-        madvise(chunk, CHUNK_BYTES, MADV_HUGEPAGE);
-        chunk->huge = true;
-    }
-}
-
 /* Empty pages that were in use lately are taken first: their memory is there and warm. */
 static struct page *page_take(struct slab *s, unsigned class)
 {
@@ -313,8 +345,8 @@ static struct page *page_take(struct slab *s, unsigned class)
     list_remove(list, page);
     struct chunk *chunk = chunk_of(page);
     s->chunks_empty -= chunk->empty_pages == CHUNK_PAGES;
-    if (--chunk->empty_pages == 0) {
-        chunk_is_full(s, chunk);
+    if (--chunk->empty_pages == 0 && s->chunk_count >= HUGE_FROM_CHUNKS) {
+        chunk_make_huge(chunk);
     }
     s->pages_resident -= page->resident;
     s->pages_used++;
@@ -389,7 +421,7 @@ static struct page *page_with_room(struct slab *s, unsigned class)
 
 void *slab_alloc(size_t bytes)
 {
-    assert(bytes > 0 && bytes <= SLAB_MAX_BYTES);
+    assert(bytes > 0 && bytes <= SLAB_LARGE_BYTES);
     struct slab *s = own ? own : slab_thread_init();
     unsigned class = class_of(bytes);
     struct page *page = s->room[class];
@@ -448,6 +480,7 @@ static void pages_trim(struct slab *s)
         list_push(&s->released, page);
         if (page != &chunk->pages[0]) { /* page 0 holds the header */
             madvise(page_start(page), SLAB_PAGE_BYTES, MADV_DONTNEED);
+            chunk->huge = false;
         }
     }
 }

@@ -11,8 +11,8 @@
  *   merge     tried before shrinking: with its sibling of equal depth, when both together are half
  *             a segment at most (the directory may halve)
  *
- * so a size that has just been chosen is far from the next change in both directions. Segments beyond
- * the slab's blocks get as many buckets more as the allocator's block has room for.
+ * so a size that has just been chosen is far from the next change in both directions. Large segments
+ * get as many buckets more as the slab's block has room for.
  *
  * Many segments come to the point at about the same time: hashes are even, and the keys of a sequence
  * are spread over the slots more evenly still, so that thousands of tables become full one right after
@@ -42,8 +42,8 @@ enum {
     GATHER_MAX = TABLE_SEGMENT_BUCKETS * LOAD_MAX + 64, /* items gathered on the stack */
     CHAIN_GATHER = 64,
     REBUILD_AHEAD = 12,     /* items touched ahead while they are rehashed */
-    REBUILD_PER_CHANGE = 16,
-    REBUILD_SAVED_MAX = 1024,
+    REBUILD_PER_CHANGE = 8,
+    REBUILD_SAVED_MAX = 512,
     OVERLOAD_MAX = 2,       /* times LOAD_MAX */
     PAUSE_UNIT_ITEMS = 2,   /* rehashed in a unit of core/pause.h */
     DEPTH_MAX = 40,
@@ -87,23 +87,19 @@ void *table_find(const struct table *t, uint64_t hash, table_match *match, const
 
 /* --- memory of buckets --- */
 
+static_assert((TABLE_SEGMENT_BUCKETS + 1) * sizeof(struct table__bucket) <= SLAB_LARGE_BYTES,
+              "segments with their header are the slab's");
+
 static struct table__bucket *buckets_alloc(unsigned n)
 {
-    size_t bytes = n * sizeof(struct table__bucket);
-    struct table__bucket *b = bytes <= SLAB_MAX_BYTES ? slab_alloc(bytes)
-                                                      : mem_alloc_aligned(bytes, 64);
-    memset(b, 0, bytes);
+    struct table__bucket *b = slab_alloc(n * sizeof *b);
+    memset(b, 0, n * sizeof *b);
     return b;
 }
 
 static void buckets_free(struct table__bucket *b, unsigned n)
 {
-    size_t bytes = n * sizeof(struct table__bucket);
-    if (bytes <= SLAB_MAX_BYTES) {
-        slab_free(b, bytes);
-    } else {
-        mem_free(b);
-    }
+    slab_free(b, n * sizeof *b);
 }
 
 /* --- single buckets --- */
@@ -241,11 +237,8 @@ static struct segment segment_at(const struct table *t, uint64_t hash)
 static unsigned segment_fill(const struct table *t, unsigned n)
 {
     unsigned header = t->depth_ ? 1 : 0;
-    size_t bytes = (n + header) * sizeof(struct table__bucket);
-    if (bytes <= SLAB_MAX_BYTES) {
-        return n;
-    }
-    n = (unsigned)(mem_good_size(bytes) / sizeof(struct table__bucket)) - header;
+    n = (unsigned)(slab_size((n + header) * sizeof(struct table__bucket)) /
+                   sizeof(struct table__bucket)) - header;
     return n < TABLE_SEGMENT_BUCKETS ? n : TABLE_SEGMENT_BUCKETS;
 }
 
@@ -739,7 +732,7 @@ void table_compact(struct table *t, uint64_t pos)
     if (b == s.buckets) { /* the segment's first bucket stands for the whole array */
         unsigned header = t->depth_ ? 1 : 0;
         size_t bytes = (s.n + header) * sizeof *b;
-        if (bytes <= SLAB_MAX_BYTES && slab_is_sparse(s.buckets - header)) {
+        if (slab_is_sparse(s.buckets - header)) {
             struct table__bucket *moved = slab_alloc(bytes);
             memcpy(moved, s.buckets - header, bytes);
             slab_free(s.buckets - header, bytes);

@@ -506,7 +506,7 @@ static void section_shards(struct report *r)
                     "remote=%llu,waited=%llu,groups=%llu,turns=%llu,sleeps=%llu,wakeups_sent=%llu,"
                     "used_memory=%lld,cpu_user_usec=%llu,cpu_sys_usec=%llu,longest_turn_usec=%llu,"
                     "longest_turn_cpu_usec=%llu,lazyfree_pending=%d,commands_sliced=%llu,"
-                    "slices=%llu,longest_slice_usec=%.0f\r\n",
+                    "slices=%llu,longest_slice_usec=%.0f,passes_cut=%llu\r\n",
                     s, shard->slot_begin, (unsigned)shard->slot_end - 1, keys, gathered->conns,
                     (unsigned long long)counter_get(&st->commands),
                     (unsigned long long)counter_get(&st->executed),
@@ -522,7 +522,8 @@ static void section_shards(struct report *r)
                     (unsigned long long)counter_get(&st->longest_turn_cpu_ns) / 1000,
                     gathered->freeing, (unsigned long long)counter_get(&st->sliced),
                     (unsigned long long)counter_get(&st->slices),
-                    (double)counter_get(&st->slice_ticks_max) / clock_ticks_per_us);
+                    (double)counter_get(&st->slice_ticks_max) / clock_ticks_per_us,
+                    (unsigned long long)counter_get(&st->cut));
     }
 }
 

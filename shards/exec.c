@@ -27,7 +27,7 @@ void exec_free(struct exec *x)
 bool exec_must_not_sleep(const struct shard *s)
 {
     const struct exec *x = s->exec;
-    return x->waits_for_horizon || x->done.first != NULL || x->local.first != NULL ||
+    return x->waits_for_horizon || x->cut || x->done.first != NULL || x->local.first != NULL ||
            x->returning || blocked_ready(s) || x->chains_count > 0 || x->late != NULL ||
            slices_must_not_sleep(&x->slices);
 }
@@ -234,6 +234,7 @@ static inline void run_call(struct shard *s, struct op *op, struct call *c)
     op->command->run(c);
     uint64_t end = clock_ticks();
     op->ticks += end - start;
+    x->over |= end >= x->until_ticks;
     hash_known.data = NULL;
     if (s->interests > 0 || (op->flags & OP_TRACK)) {
         track(s, op);
@@ -569,15 +570,24 @@ static void prefetch_members(const struct keyspace *ks, struct op *const *ahead,
     }
 }
 
+/* Commands on the key of the one before need nothing that is not under way. */
+static bool on_same_key(const struct op *a, const struct op *b)
+{
+    return a->nkeys == 1 && b->nkeys == 1 && a->keys[0].hash == b->keys[0].hash && a->db == b->db;
+}
+
 /* The batch is known before the first command runs: load slot headers, then buckets, then
  * entries, then members, each while the others are under way. */
 static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
 {
-    struct op *ahead[PREFETCH_OPS];
-    uint32_t n = 0;
+    struct op *ahead[PREFETCH_OPS], *other[PREFETCH_OPS]; /* other: but for those on the same key */
+    uint32_t n = 0, others = 0;
     while (run != NULL && n < PREFETCH_OPS) {
         run_prefetch(run->next);
         for (; op != NULL && n < PREFETCH_OPS; op = op->run_next) {
+            if (n == 0 || !on_same_key(ahead[n - 1], op)) {
+                other[others++] = op;
+            }
             ahead[n++] = op;
         }
         run = run->next;
@@ -588,19 +598,19 @@ static void prefetch_ahead(struct shard *s, struct run *run, struct op *op)
     if ((n == 1 && ahead[0]->nkeys <= 1) || s->exec->holds > 0) {
         return; /* nothing to overlap; or tables that a borrower may be changing */
     }
-    for (uint32_t i = 0; i < n; i++) {
-        for (uint32_t k = 0; k < ahead[i]->nkeys; k++) {
-            keyspace_prefetch_table(s->keyspace, ahead[i]->db, &ahead[i]->keys[k]);
+    for (uint32_t i = 0; i < others; i++) {
+        for (uint32_t k = 0; k < other[i]->nkeys; k++) {
+            keyspace_prefetch_table(s->keyspace, other[i]->db, &other[i]->keys[k]);
         }
     }
-    for (uint32_t i = 0; i < n; i++) {
-        for (uint32_t k = 0; k < ahead[i]->nkeys; k++) {
-            keyspace_prefetch_bucket(s->keyspace, ahead[i]->db, &ahead[i]->keys[k]);
+    for (uint32_t i = 0; i < others; i++) {
+        for (uint32_t k = 0; k < other[i]->nkeys; k++) {
+            keyspace_prefetch_bucket(s->keyspace, other[i]->db, &other[i]->keys[k]);
         }
     }
-    for (uint32_t i = 0; i < n; i++) {
-        for (uint32_t k = 0; k < ahead[i]->nkeys; k++) {
-            keyspace_prefetch_entry(s->keyspace, ahead[i]->db, &ahead[i]->keys[k]);
+    for (uint32_t i = 0; i < others; i++) {
+        for (uint32_t k = 0; k < other[i]->nkeys; k++) {
+            keyspace_prefetch_entry(s->keyspace, other[i]->db, &other[i]->keys[k]);
         }
     }
     prefetch_members(s->keyspace, ahead, n);
@@ -643,7 +653,11 @@ static enum run_state run_op(struct shard *s, struct run *run, struct op *op)
         !slice_is_small(s, op)) {
         return op_begin_sliced(s, run, op, NULL) ? RUN_FINISHED : RUN_LEFT;
     }
-    exec_op(s, op, run->flags & RUN_DIRECT ? &run->conn->out : &run->reply, NULL);
+    const bool direct = run->flags & RUN_DIRECT, bounded = op->command->flags & CMD_DRAWS;
+    exec_op(s, op, direct && !bounded ? &run->conn->out : &run->reply, NULL);
+    if (__builtin_expect(direct && bounded, 0)) { /* only a run's reply has a bound */
+        reply_move(&run->conn->out, &run->reply, run->reply.total_bytes);
+    }
     if (__builtin_expect(op->wait == NULL, 1)) {
         return RUN_FINISHED;
     }
@@ -704,6 +718,14 @@ static enum run_state run_ops(struct shard *s, struct run *run)
     bool inside = false; /* a free run: within a transaction that has begun */
     while (run->at != NULL) {
         struct op *op = run->at;
+        if (__builtin_expect(x->over, 0) && run->unit == NULL) {
+            if (!x->cut) {
+                x->cut = true;
+                counter_add(&s->stats.cut, 1);
+                x->cut_stamp = run->stamp;
+            }
+            return RUN_LEFT; /* I6 */
+        }
         if ((x->marked || x->holds > 0) && !inside &&
             (run->flags & RUN_FREE ? transaction_conflicts(x, op) : conflicts(x, op))) {
             return RUN_LEFT;
@@ -794,6 +816,8 @@ static void pass(struct shard *s)
     x->prefetched = 0;
     slices_turn(s);
     x->ticks = 0;
+    x->over = x->cut = false;
+    x->until_ticks = clock_ticks() + slices_ticks(s);
     struct run **link = &x->waiting;
     while (*link != NULL) {
         struct run *run = *link;
@@ -822,8 +846,8 @@ static void pass(struct shard *s)
             x->waits_for_horizon = x->waiting != NULL; /* do not sleep: theirs is the next pass */
             break;
         }
-        if (x->marked_all && holders == 0) {
-            break; /* all that is left conflicts: many scripts with undeclared keys, say */
+        if ((x->marked_all || x->cut) && holders == 0) {
+            break; /* all that is left conflicts (many scripts with undeclared keys, say), or I6 */
         }
     }
 }
@@ -1113,7 +1137,7 @@ bool exec_turn(struct shard *s)
     if (x->waiting != NULL) {
         pass(s);
     } else {
-        x->waits_for_horizon = false;
+        x->waits_for_horizon = x->cut = false;
     }
     if (!sched_has(SCHED_ASKS_FORGOTTEN)) {
         run_asked(s); /* a script that had everything may have just ended here */

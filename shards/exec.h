@@ -18,6 +18,9 @@
  * I5  While a transaction with a command about the server in it keeps the shard (multi.h), only its
  *     own runs are looked at. When the fence is put up, nothing older waits here and nothing is held;
  *     when it is taken down, the pass ends: those who were passed over are older than what follows.
+ * I6  A pass has a time (SLICE_TURN_US) for what does not run in slices. When it is over, no other run
+ *     or op begins, but for the rest of a transaction; all that is left is younger than what has run,
+ *     or waited anyway, and is gone on with in the next pass, as after a conflict.
  *
  * Owner: the shard's thread.
  */
@@ -44,6 +47,10 @@ struct exec {
     struct message *late, *late_last;   /* READY and RELEASE that came while a script ran */
     uint64_t ticks;          /* at the end of the command before, where the next one begins; 0: something
                                 else was done since */
+    uint64_t until_ticks;    /* I6: of this pass */
+    bool over;               /* … its time is up */
+    bool cut;                /* … and something was left because of that, */
+    uint64_t cut_stamp;      /* … from this stamp on */
     uint32_t prefetched;     /* ops ahead whose memory is on its way */
     struct chain local;      /* own runs of the phase that just closed */
     struct chain done;       /* runs at home here that are done */
@@ -70,6 +77,11 @@ bool exec_must_not_sleep(const struct shard *s);
 static inline bool exec_in_transaction(const struct exec *x, uint16_t slot)
 {
     return x->open[slot] > 0 || x->open_all > 0 || x->fence != NULL;
+}
+/* The last pass ended before it came to all that this shard has taken in itself: no more is wanted. */
+static inline bool exec_is_behind(const struct exec *x, uint64_t last_stamp)
+{
+    return x->cut && x->cut_stamp <= last_stamp;
 }
 /* For the keyspace's background work: the slot is here and nobody has borrowed it. */
 bool exec_may_touch(void *shard, uint16_t slot);

@@ -150,6 +150,7 @@ static void reset_counters(struct shard_stats *s)
         &s->unexpected_errors, &s->evicted_clients, &s->output_limit_disconnections,
         &s->query_limit_disconnections, &s->hits, &s->misses, &s->expired, &s->evicted,
         &s->longest_turn_ns, &s->longest_turn_cpu_ns, &s->sliced, &s->slices, &s->slice_ticks_max,
+        &s->cut,
     };
     for (size_t i = 0; i < sizeof zeroed / sizeof *zeroed; i++) {
         counter_set(zeroed[i], 0);

@@ -5,6 +5,7 @@
  */
 #include "shards/commands.h"
 #include "shards/crash.h"
+#include "shards/huge.h"
 #include "shards/listener.h"
 #include "shards/oom.h"
 #include "shards/shard.h"
@@ -78,6 +79,7 @@ static int run(struct config *config, const char *executable)
         return 1;
     }
     signals_block();
+    huge_start();
     if (server_start(server) != 0 || signals_start(server) != 0) {
         return 1;
     }

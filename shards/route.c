@@ -52,6 +52,7 @@ static struct run *run_start(struct shard *s, struct conn *conn, unsigned shard)
 {
     struct route *r = s->route;
     struct run *run = run_new(&s->run_pool, s->id, shard, r->stamp, conn, conn->resp);
+    run->reply.bound_bytes = conn_output_bound(conn);
     if (r->input_of != NULL) {
         run->io_buf = r->input_of->io_buf;
         run->inbuf = r->input_of->inbuf;
@@ -137,22 +138,24 @@ static inline uint32_t op_flags(const struct shard *s, const struct conn *conn,
     return conn->tracking != NULL ? flags | tracks(conn, cmd) : flags;
 }
 
+/* Copied, because gcc clears a struct of this size by "rep stos", which takes its time to begin. */
+static const struct op op_blank;
+
 /* With room behind it for so many bytes. */
 static inline struct op *op_new(struct shard *s, struct run *run, struct conn *conn,
                                 const struct command *cmd, const struct slice *argv, uint32_t argc,
                                 size_t more_bytes)
 {
     struct op *op = run_alloc(&s->run_pool, run, sizeof *op + more_bytes);
-    *op = (struct op){
-        .run = run,
-        .command = cmd,
-        .argv = argv,
-        .argc = argc,
-        .db = (uint16_t)conn->db,
-        .resp = conn->resp,
-        .extra = s->route->extra,
-        .flags = op_flags(s, conn, cmd),
-    };
+    *op = op_blank;
+    op->run = run;
+    op->command = cmd;
+    op->argv = argv;
+    op->argc = argc;
+    op->db = (uint16_t)conn->db;
+    op->resp = conn->resp;
+    op->extra = s->route->extra;
+    op->flags = op_flags(s, conn, cmd);
     return op;
 }
 
@@ -302,8 +305,16 @@ void route_barrier(struct shard *s, struct conn *conn, const struct command *cmd
 
 /* --- by keys --------------------------------------------------------------------------------- */
 
+/* Pipelines often stay with one key. */
+static inline bool key_is(const struct key *last, struct slice key)
+{
+    return last != NULL && key.len == last->len && key.len > 0 &&
+           key.ptr[key.len - 1] == last->ptr[key.len - 1] &&
+           memcmp(key.ptr, last->ptr, key.len) == 0;
+}
+
 static inline void key_fill(const struct server *server, struct key *k, const struct slice *argv,
-                     uint32_t arg)
+                            uint32_t arg)
 {
     k->ptr = argv[arg].ptr;
     k->len = (uint32_t)argv[arg].len;
@@ -401,8 +412,16 @@ static void send_by_keys(struct shard *s, struct conn *conn, const struct comman
 {
     if (__builtin_expect(cmd->only_key > 0, 1)) {
         struct key key;
-        key_fill(s->server, &key, argv, cmd->only_key);
+        struct route *r = s->route;
+        if (key_is(r->last_key, argv[cmd->only_key])) {
+            key = *r->last_key;
+            key.ptr = argv[cmd->only_key].ptr;
+            key.arg = cmd->only_key;
+        } else {
+            key_fill(s->server, &key, argv, cmd->only_key);
+        }
         send_to_shard(s, conn, key.shard, cmd, argv, argc, &key, 1);
+        r->last_key = conn->last_op->keys;
         return;
     }
     int n = route_find_keys(s, cmd, argv, argc);
@@ -1005,12 +1024,38 @@ static void route_retries(struct shard *s)
     }
 }
 
+/* Connections that have input, as many as a phase takes. */
+static void take_ready(struct shard *s)
+{
+    struct conn *list = s->ready, *last = s->ready_last;
+    s->ready = s->ready_last = NULL;
+    uint32_t commands = 0, conns = 0;
+    const uint64_t until = clock_ticks() + (uint64_t)(ROUTE_PHASE_US * clock_ticks_per_us);
+    while (list != NULL && commands < ROUTE_COMMANDS_PER_PHASE && conns < ROUTE_CONNS_PER_PHASE &&
+           (conns == 0 || clock_ticks() < until)) {
+        struct conn *conn = list;
+        list = conn->ready_next;
+        conn->flags &= ~(uint32_t)CONN_READY;
+        commands += conn_session(s, conn);
+        conns++;
+    }
+    if (list != NULL) { /* the rest comes first in the next phase */
+        last->ready_next = s->ready;
+        if (s->ready == NULL) {
+            s->ready_last = last;
+        }
+        s->ready = list;
+    }
+}
+
 void route_phase(struct shard *s)
 {
-    if (s->ready == NULL && s->again == NULL && s->retries == NULL) {
+    struct route *r = s->route;
+    if ((s->ready == NULL && s->again == NULL && s->retries == NULL) ||
+        (exec_is_behind(s->exec, r->stamp) && !s->serving)) {
         return;
     }
-    struct route *r = s->route;
+    r->last_key = NULL; /* where that lay may have been freed */
     bool ordered = s->server->shard_count > 1;
     r->stamp = ordered ? order_phase_open(&s->server->order, s->id) : 0;
     r->paused = atomic_load_explicit(&s->server->pause_until_ms, memory_order_relaxed) != 0;
@@ -1020,26 +1065,7 @@ void route_phase(struct shard *s)
         send_all_again(s);
     }
     route_retries(s);
-    struct conn *list = s->ready;
-    s->ready = s->ready_last = NULL;
-    uint32_t commands = 0;
-    while (list != NULL && commands < ROUTE_COMMANDS_PER_PHASE) {
-        struct conn *conn = list;
-        list = conn->ready_next;
-        conn->flags &= ~(uint32_t)CONN_READY;
-        commands += conn_session(s, conn);
-    }
-    if (list != NULL) { /* the rest comes first in the next phase */
-        struct conn *last = list;
-        while (last->ready_next != NULL) {
-            last = last->ready_next;
-        }
-        last->ready_next = s->ready;
-        if (s->ready == NULL) {
-            s->ready_last = last;
-        }
-        s->ready = list;
-    }
+    take_ready(s);
     if (ordered && sched_has(SCHED_CLOSES_EARLY)) {
         order_phase_close(&s->server->order, s->id);
     }

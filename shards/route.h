@@ -28,6 +28,8 @@
 enum {
     ROUTE_COMMANDS_PER_CONN = 256,  /* of one connection in one phase */
     ROUTE_COMMANDS_PER_PHASE = 2048,
+    ROUTE_CONNS_PER_PHASE = 64,     /* each costs the turn a receive and a send */
+    ROUTE_PHASE_US = 200,           /* then no other connection has its turn */
     ROUTE_IN_FLIGHT_MAX = 16384,    /* of one connection: then it is not read from */
 };
 
@@ -66,6 +68,8 @@ struct route {
     const struct run *input_of; /* whose input the runs hold that are made now; NULL: the connection's */
     bool monitored; /* somebody listens to MONITOR: all runs are ordered (monitor.h) */
     struct resp_parser parser; /* for connections without a partial command */
+    const struct key *last_key; /* of the last op with one key in this phase, in its run, to spare
+                                   the next on that key its hashing; NULL: none */
     struct key *keys;          /* scratch */
     uint32_t *positions;
     uint32_t keys_cap;

@@ -35,7 +35,7 @@
 
 enum {
     CRON_NS = 100000000,          /* timers of a shard's own */
-    BACKGROUND_SLICE_NS = 250000, /* freeing and expiring in one turn, at most */
+    BACKGROUND_SLICE_NS = 150000, /* in one turn: freeing, expiring, compacting, each at most */
     WIND_DOWN_NS = 2000000000,    /* at the end: for what is in flight to come back */
     LINGER_ROUNDS = 4,            /* looks at the mailbox before sleeping, after work */
     TURN_LONG_NS = 1000000,       /* turns above it are worth a reading of the CPU clock */

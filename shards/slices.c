@@ -83,6 +83,11 @@ static uint64_t turn_us(const struct shard *s)
     return atomic_load_explicit(&s->server->slice_turn_us, memory_order_relaxed);
 }
 
+uint64_t slices_ticks(const struct shard *s)
+{
+    return ticks_of(turn_us(s));
+}
+
 void slices_turn(struct shard *s)
 {
     struct slices *x = slices_of(s);
@@ -93,14 +98,14 @@ void slices_turn(struct shard *s)
 /* Whether those that rest have had so many turns' time in this one. */
 static bool turn_is_over(struct shard *s, struct slices *x, uint64_t turns)
 {
-    return x->used_ticks > 0 && x->used_ticks >= turns * ticks_of(turn_us(s));
+    return x->used_ticks > 0 && x->used_ticks >= turns * slices_ticks(s);
 }
 
 bool slice_is_small(const struct shard *s, const struct op *op)
 {
-    if ((op->command->flags & CMD_DENYOOM) || op->nkeys > SMALL_KEYS_MAX ||
+    if ((op->command->flags & (CMD_DENYOOM | CMD_DRAWS)) || op->nkeys > SMALL_KEYS_MAX ||
         op->argc >= COMMAND_MANY_ARGS || turn_us(s) == 0) {
-        return false; /* it may make something large of its arguments */
+        return false; /* it may make something large of its arguments, or by its count */
     }
     for (uint32_t i = 0; i < op->nkeys; i++) {
         const struct entry *e = keyspace_find(s->keyspace, op->db, &op->keys[i]);
@@ -140,12 +145,13 @@ static void slice_end(struct slices *x, struct sliced *slice)
     x->idle_count++;
 }
 
-/* One slice: each has its part of the turn. True when the op is done. */
+/* One slice: each has its part of the turn, one that begins like those that rest. True when the op is
+ * done. */
 static bool go_on(struct sliced *slice)
 {
     struct shard *s = slice->shard;
     struct slices *x = slices_of(s);
-    const uint64_t us = turn_us(s), share = us / (x->count > 0 ? x->count : 1);
+    const uint64_t us = turn_us(s), share = us / (x->count + !slice->rested);
     const uint64_t least = us < SLICE_LEAST_US ? us : SLICE_LEAST_US;
     const uint64_t began = clock_ticks();
     slice->until_ticks = began + ticks_of(share > least ? share : least);
@@ -154,6 +160,7 @@ static bool go_on(struct sliced *slice)
     if (!done || slice->rested) {
         const uint64_t ticks = clock_ticks() - began;
         x->used_ticks += ticks;
+        s->exec->until_ticks += ticks; /* exec.h I6: this is time of its own */
         counter_add(&s->stats.slices, 1);
         if (ticks > counter_get(&s->stats.slice_ticks_max)) {
             counter_set(&s->stats.slice_ticks_max, ticks);

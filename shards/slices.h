@@ -38,7 +38,7 @@ struct sliced;
 /* Both may be given by the build (-D), so that whole test suites run with everything interrupted, and
  * set by DEBUG SLICES. */
 #ifndef SLICE_TURN_US
-#define SLICE_TURN_US 500 /* for all commands in slices together, in one turn */
+#define SLICE_TURN_US 300 /* for all commands in slices together, in one turn; for all others as well */
 #endif
 #ifndef SLICE_UNITS
 #define SLICE_UNITS 128 /* between two looks at the clock (core/pause.h) */
@@ -62,6 +62,8 @@ enum slice_state { SLICE_DONE, SLICE_RESTS, SLICE_PUT_OFF };
 void slices_free(struct slices *x);
 /* A pass begins. */
 void slices_turn(struct shard *s);
+/* SLICE_TURN_US of this server, in ticks. */
+uint64_t slices_ticks(const struct shard *s);
 /* The op begins. SLICE_PUT_OFF: not in this turn. */
 enum slice_state slice_run(struct shard *s, struct op *op, struct keyspace *const *views);
 /* It goes on: SLICE_DONE or SLICE_RESTS. */

@@ -51,6 +51,7 @@ struct shard_stats {
     counter db_keys[16], db_expiring[16], db_expiry_sum_ms[16]; /* the first 16 databases */
     counter cpu_user_us, cpu_sys_us;     /* of the thread, refreshed about every second */
     counter blocked, blocked_timed;      /* commands that wait for data now; with a timeout */
+    counter cut;                         /* passes that ended because their time was up (exec.h I6) */
     counter longest_turn_ns;             /* by the clock, input and output included, without sleep */
     counter longest_turn_cpu_ns;         /* of those above 1 ms: their CPU time (shard.c) */
     struct command_stats command[STATS_COMMANDS_MAX];

@@ -1,4 +1,4 @@
-/* core_mem.c - what mem.h promises beside giving memory: alignment, counting, sizes. */
+/* core_mem.c - what mem.h promises beside giving memory: alignment, counting. */
 #include "core/mem.h"
 
 #include <criterion/criterion.h>
@@ -18,18 +18,6 @@ Test(mem, aligned)
         for (size_t i = 0; i < N; i++) {
             mem_free(blocks[i]);
         }
-    }
-}
-
-Test(mem, good_sizes)
-{
-    for (size_t bytes = 1; bytes < 1 << 20; bytes += bytes / 7 + 1) {
-        size_t good = mem_good_size(bytes);
-        cr_assert_geq(good, bytes);
-        cr_assert_eq(mem_good_size(good), good);
-        void *p = mem_alloc(bytes);
-        cr_assert_geq(mem_usable(p), bytes);
-        mem_free(p);
     }
 }
 

@@ -55,6 +55,19 @@ Test(slab, sizes)
     }
 }
 
+Test(slab, large_sizes_share_pages_evenly)
+{
+    cr_assert_eq(slab_size(4097), SLAB_PAGE_BYTES / 15 / 64 * 64);
+    cr_assert_eq(slab_size(SLAB_LARGE_BYTES), SLAB_LARGE_BYTES);
+    for (size_t n = SLAB_MAX_BYTES + 1; n <= SLAB_LARGE_BYTES; n++) {
+        const size_t size = slab_size(n), per_page = SLAB_PAGE_BYTES / size;
+        cr_assert_geq(size, n);
+        cr_assert_eq(size % 64, 0);
+        cr_assert_eq(size, SLAB_PAGE_BYTES / per_page / 64 * 64);
+        cr_assert_eq(slab_size(size), size);
+    }
+}
+
 Test(slab, random_patterns)
 {
     struct slab *s = slab_thread_init();
@@ -67,7 +80,7 @@ Test(slab, random_patterns)
         if (h->p) {
             give(h);
         } else {
-            take(h, 1 + (size_t)random() % (random() % 8 ? 200 : SLAB_MAX_BYTES));
+            take(h, 1 + (size_t)random() % (random() % 8 ? 200 : SLAB_LARGE_BYTES));
         }
     }
     for (int i = 0; i < BLOCKS; i++) {
