@@ -197,7 +197,7 @@ bool call_arg_timeout(struct call *c, uint32_t i, int64_t *timeout_ms)
 
 void call_block(struct call *c, enum wait_kind kind, uint32_t nkeys, int64_t timeout_ms, void *memo)
 {
-    assert(call_may_block(c) && !c->wait->blocked && nkeys > 0 && nkeys <= c->nkeys);
+    assert(call_may_block(c) && !c->wait->blocked && nkeys <= c->nkeys);
     c->wait->blocked = true;
     if (c->flags & CALL_SERVING) {
         assert(memo == NULL);

@@ -188,7 +188,7 @@ struct command {
     uint32_t sliced_from;  /* CMD_SLICED: … when it has at least so many arguments */
     int member;            /* argument that names a member or field of the first key's value (<0: from
                               the end), so that it can be loaded early; 0: none */
-    /* CMD_BLOCKING: whether this call may have to wait for data; NULL: all of them may. */
+    /* Whether this call may have to wait; NULL: it may if the row has CMD_BLOCKING. */
     bool (*may_wait)(const struct slice *argv, uint32_t argc);
     const struct command *subcommands; /* ended by name == NULL */
 
@@ -218,8 +218,8 @@ enum call_flag {
 };
 
 /* What a blocking command waits for. Those in a WAIT_GROUP want to know, too, that the key is no
- * longer what it was (XREADGROUP). */
-enum wait_kind { WAIT_LIST, WAIT_ZSET, WAIT_STREAM, WAIT_GROUP };
+ * longer what it was (XREADGROUP); WAIT waits for no key at all. */
+enum wait_kind { WAIT_LIST, WAIT_ZSET, WAIT_STREAM, WAIT_GROUP, WAIT_REPLICAS };
 
 /* How a blocking command tells that there is nothing for it yet; see call_block().
  *

@@ -57,6 +57,13 @@ static inline void pause_point(int64_t units)
     }
 }
 
+/* Work that cannot stop in the middle, and what is done by functions without points: it counts, the next
+ * point may call the hook. */
+static inline void pause_owe(int64_t units)
+{
+    pause_state.left -= units;
+}
+
 /* After so many bytes have been copied, compared or looked at. */
 static inline void pause_point_bytes(size_t bytes)
 {

@@ -14,6 +14,13 @@
  * so a size that has just been chosen is far from the next change in both directions. Segments beyond
  * the slab's blocks get as many buckets more as the allocator's block has room for.
  *
+ * Many segments come to the point at about the same time: hashes are even, and the keys of a sequence
+ * are spread over the slots more evenly still, so that thousands of tables become full one right after
+ * the other. So changes of size are on an allowance, of the thread, for all tables together: each item
+ * that is added or taken out allows REBUILD_PER_CHANGE more items to be moved (on average it takes 3
+ * or 4), of which REBUILD_SAVED_MAX are kept for later. While the allowance is used up, a segment waits
+ * for its next change: its buckets chain, up to OVERLOAD_MAX times the load.
+ *
  * I1  Chained buckets hold 8 items and a link; the last of a chain holds 2 to 9 (a single bucket 0
  *     to 9).
  * I2  count of a table is the sum over its segments.
@@ -35,6 +42,10 @@ enum {
     GATHER_MAX = TABLE_SEGMENT_BUCKETS * LOAD_MAX + 64, /* items gathered on the stack */
     CHAIN_GATHER = 64,
     REBUILD_AHEAD = 12,     /* items touched ahead while they are rehashed */
+    REBUILD_PER_CHANGE = 16,
+    REBUILD_SAVED_MAX = 1024,
+    OVERLOAD_MAX = 2,       /* times LOAD_MAX */
+    PAUSE_UNIT_ITEMS = 2,   /* rehashed in a unit of core/pause.h */
     DEPTH_MAX = 40,
     CLONE_AHEAD = 3,        /* buckets whose items are touched ahead while they are cloned */
     RANDOM_TRIES = 256,
@@ -311,9 +322,28 @@ static void gather(struct gathered *g, const struct segment *s)
     }
 }
 
+/* --- how much may be moved (see above) --- */
+
+static _Thread_local int64_t allowance; /* items; below 0 after a step that was larger */
+
+static bool may_rebuild(void)
+{
+    if (allowance > REBUILD_SAVED_MAX) {
+        allowance = REBUILD_SAVED_MAX;
+    }
+    return allowance > 0;
+}
+
+static void note_rebuild(size_t items)
+{
+    allowance -= (int64_t)items;
+    pause_owe((int64_t)(items / PAUSE_UNIT_ITEMS));
+}
+
 /* Every item is a miss: they are touched ahead. */
 static void gather_hashes(struct gathered *g, const struct table_type *type)
 {
+    note_rebuild(g->count);
     for (size_t i = 0; i < g->count; i++) {
         if (i + REBUILD_AHEAD < g->count) {
             const char *item = g->at[i + REBUILD_AHEAD].item;
@@ -494,7 +524,8 @@ static void table_make_room(struct table *t, const struct table_type *type, uint
 {
     for (;;) {
         struct segment s = segment_at(t, hash);
-        if (s.count < segment_limit(s.n)) {
+        const uint64_t limit = segment_limit(s.n);
+        if (s.count < limit || (!may_rebuild() && s.count < limit * OVERLOAD_MAX)) {
             return;
         }
         if (s.n < TABLE_SEGMENT_BUCKETS) {
@@ -512,6 +543,7 @@ static void table_make_room(struct table *t, const struct table_type *type, uint
 void table_insert(struct table *t, const struct table_type *type, uint64_t hash, void *item)
 {
     assert(t->flags_ == 0);
+    allowance += REBUILD_PER_CHANGE;
     if (!t->root_) {
         t->root_ = buckets_alloc(1);
         t->buckets_ = 1;
@@ -535,24 +567,41 @@ void table_replace(struct table *t, uint64_t hash, const void *old_item, void *n
     pointer_set(b, at, new_item);
 }
 
+/* An empty table keeps nothing. Most of its segments have merged before. */
+static void table_release(struct table *t)
+{
+    assert(t->count == 0);
+    if (t->depth_ == 0) {
+        const struct segment s = segment_at(t, 0);
+        segment_free(t, &s);
+    } else {
+        struct table__dir *dir = table_dir(t);
+        for (uint64_t i = 0; i < 1ull << t->depth_;) {
+            const struct segment s = segment_unpack(dir->at[i]);
+            i += 1ull << (t->depth_ - s.depth);
+            segment_free(t, &s);
+        }
+        assert(dir->buckets == 0);
+        mem_free(dir);
+    }
+    assert(t->overflow_ == 0);
+    table_init(t);
+}
+
 /* Shrinks the segment of this hash if it has become too empty. */
 static void table_tighten(struct table *t, const struct table_type *type, uint64_t hash)
 {
     if (!t->root_) {
         return;
     }
+    if (t->count == 0) {
+        table_release(t);
+        return;
+    }
     struct segment s = segment_at(t, hash);
     bool sparse = s.n > 1 && s.count * 5 < s.n * (uint64_t)LOAD_MAX * 2;
-    if (t->depth_ == 0 && s.count == 0) {
-        segment_free(t, &s);
-        t->root_ = NULL;
-        t->buckets_ = 0;
-        assert(t->overflow_ == 0);
-    } else if (sparse || s.count == 0) {
+    if ((sparse && may_rebuild()) || s.count == 0) {
         if (s.depth > 0 && segment_merge(t, type, s)) {
-            if (t->count == 0) {
-                table_tighten(t, type, hash); /* an empty table keeps nothing */
-            }
             return;
         }
         unsigned n = segment_size_for(s.count);
@@ -573,6 +622,7 @@ bool table_remove(struct table *t, const struct table_type *type, uint64_t hash,
     }
     chain_remove(t, first, b, at);
     t->count--;
+    allowance += REBUILD_PER_CHANGE;
     if (t->depth_) {
         struct segment s = segment_unpack(table_dir(t)->at[hash >> (64 - t->depth_)]);
         segment_header(s.buckets)->count--;

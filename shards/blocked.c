@@ -336,7 +336,7 @@ static bool part_waits(const struct wait *w, const struct op *op)
             return true;
         }
     }
-    return false;
+    return w->asked.nkeys == 0; /* WAIT: stands in no queue, is counted and has a timer */
 }
 
 void blocked_begin(struct wait *w)
@@ -470,6 +470,8 @@ static bool kind_fits(enum wait_kind kind, const struct entry *e)
         return e != NULL && e->type == TYPE_STREAM;
     case WAIT_GROUP:
         return true; /* it also wants to know when the stream is gone */
+    case WAIT_REPLICAS:
+        break; /* waits for no key */
     }
     return false;
 }
@@ -595,7 +597,11 @@ static void reply_unserved(struct op *op, struct reply *out)
     switch (blocked_state(op)) {
     case WAIT_TIMED_OUT:
     case WAIT_UNBLOCKED:
-        reply_null_array(out);
+        if (op->wait->wait->asked.kind == WAIT_REPLICAS) {
+            reply_int(out, 0); /* have acknowledged */
+        } else {
+            reply_null_array(out);
+        }
         break;
     case WAIT_ERROR:
         reply_error(out, "UNBLOCKED client unblocked via CLIENT UNBLOCK");

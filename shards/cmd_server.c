@@ -5,7 +5,7 @@
 #include "shards/log.h"
 #include "shards/version.h"
 
-/* --- TIME, ROLE, LASTSAVE --- */
+/* --- TIME, LASTSAVE --- */
 
 static void cmd_time(struct call *c)
 {
@@ -13,14 +13,6 @@ static void cmd_time(struct call *c)
     reply_array(c->out, 2);
     reply_bulk_int(c->out, us / 1000000);
     reply_bulk_int(c->out, us % 1000000);
-}
-
-static void cmd_role(struct call *c)
-{
-    reply_array(c->out, 3);
-    reply_bulk_str(c->out, "master");
-    reply_int(c->out, 0);
-    reply_array(c->out, 0);
 }
 
 /* As long as nothing is saved, Redis counts the start as the last save. */
@@ -143,7 +135,19 @@ static void cmd_lolwut(struct call *c)
     reply_text(c, &t);
 }
 
-/* --- MODULE --- */
+/* --- MODULE: there is no interface for modules, so none can be loaded, and none is. --- */
+
+static void cmd_module_load(struct call *c)
+{
+    log_warning("Module %.*s failed to load: this server has no interface for modules",
+                (int)c->argv[2].len, c->argv[2].ptr);
+    reply_error(c->out, "ERR Error loading the extension. Please check the server logs.");
+}
+
+static void cmd_module_unload(struct call *c)
+{
+    reply_error(c->out, "ERR Error unloading module: no such module with that name");
+}
 
 static void cmd_module_list(struct call *c)
 {
@@ -155,12 +159,41 @@ static void cmd_module_help(struct call *c)
     static const char *const lines[] = {
         "LIST",
         "    The modules that are loaded (this server loads none).",
+        "LOAD <path> [<arg> ...]",
+        "    Load a module (fails).",
+        "LOADEX <path> [[CONFIG <name> <value>] ...] [ARGS <arg> ...]",
+        "    Load a module with settings (fails).",
+        "UNLOAD <name>",
+        "    Unload a module.",
         NULL,
     };
     call_help(c, lines);
 }
 
 static const char *const module_list_tips[] = {"nondeterministic_output_order", NULL};
+
+static const struct command_arg module_load_args[] = {
+    {.name = "path", .type = ARG_STRING},
+    {.name = "arg", .type = ARG_STRING, .flags = ARG_OPTIONAL | ARG_MULTIPLE},
+    {0},
+};
+static const struct command_arg module_config_args[] = {
+    {.name = "name", .type = ARG_STRING},
+    {.name = "value", .type = ARG_STRING},
+    {0},
+};
+static const struct command_arg module_arg_args[] = {{.name = "arg", .type = ARG_STRING}, {0}};
+static const struct command_arg module_loadex_args[] = {
+    {.name = "path", .type = ARG_STRING},
+    {.name = "configs", .type = ARG_BLOCK, .token = "CONFIG", .sub = module_config_args,
+     .flags = ARG_OPTIONAL | ARG_MULTIPLE | ARG_MULTIPLE_TOKEN},
+    {.name = "args", .type = ARG_BLOCK, .token = "ARGS", .sub = module_arg_args,
+     .flags = ARG_OPTIONAL | ARG_MULTIPLE},
+    {0},
+};
+static const struct command_arg module_unload_args[] = {{.name = "name", .type = ARG_STRING}, {0}};
+
+#define MODULE_CHANGES CMD_ADMIN | CMD_NOSCRIPT | CMD_NO_ASYNC_LOADING | CMD_PROTECTED
 
 static const struct command module_subcommands[] = {
     {
@@ -173,6 +206,22 @@ static const struct command module_subcommands[] = {
         .route = ROUTE_HOME, .group = "server", .since = "4.0.0",
         .summary = "Returns the modules that are loaded.",
         .complexity = "O(N) where N is the number of loaded modules.", .tips = module_list_tips,
+    },
+    {
+        .name = "load", .run = cmd_module_load, .arity = -3, .flags = MODULE_CHANGES,
+        .route = ROUTE_BARRIER, .group = "server", .since = "4.0.0",
+        .summary = "Loads a module.", .complexity = "O(1)", .args = module_load_args,
+    },
+    {
+        .name = "loadex", .run = cmd_module_load, .arity = -3, .flags = MODULE_CHANGES,
+        .route = ROUTE_BARRIER, .group = "server", .since = "7.0.0",
+        .summary = "Loads a module with settings.", .complexity = "O(1)",
+        .args = module_loadex_args,
+    },
+    {
+        .name = "unload", .run = cmd_module_unload, .arity = 3, .flags = MODULE_CHANGES,
+        .route = ROUTE_BARRIER, .group = "server", .since = "4.0.0",
+        .summary = "Unloads a module.", .complexity = "O(1)", .args = module_unload_args,
     },
     {0},
 };
@@ -264,13 +313,6 @@ const struct command server_commands[] = {
         .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_LOADING | CMD_STALE, .route = ROUTE_BARRIER,
         .group = "server", .since = "1.0.0", 
         .summary = "Shows every command that the server takes.",
-    },
-    {
-        .name = "role", .run = cmd_role, .arity = 1,
-        .flags = CMD_NOSCRIPT | CMD_LOADING | CMD_STALE | CMD_FAST | CMD_SENTINEL,
-        .acl = ACL_ADMIN | ACL_DANGEROUS, .route = ROUTE_BARRIER, .group = "server",
-        .since = "2.8.12",
-        .summary = "Returns the server's part in replication.", .complexity = "O(1)",
     },
     {
         .name = "shutdown", .run = cmd_shutdown, .arity = -1,

@@ -40,7 +40,7 @@ static const struct command *const arrays[] = {
     hash_commands,
     zset_commands,
     eval_commands,    script_commands,  function_commands,
-    pubsub_commands,
+    pubsub_commands,  cluster_commands, replication_commands,
     multi_commands,
 };
 enum { ARRAYS = sizeof(arrays) / sizeof(arrays[0]) };

@@ -28,6 +28,8 @@ extern const struct command pubsub_commands[];     /* cmd_pubsub.c: SUBSCRIBE, P
 extern const struct command command_commands[];    /* cmd_command.c: COMMAND */
 extern const struct command config_commands[];     /* cmd_config.c: CONFIG */
 extern const struct command server_commands[];     /* INFO, SLOWLOG, MEMORY … */
+extern const struct command cluster_commands[];    /* cmd_cluster.c: CLUSTER, READONLY … */
+extern const struct command replication_commands[]; /* cmd_replication.c: WAIT, ROLE … */
 extern const struct command eval_commands[];       /* cmd_eval.c: EVAL, FCALL … */
 extern const struct command script_commands[];     /* cmd_script.c: SCRIPT */
 extern const struct command function_commands[];   /* cmd_function.c: FUNCTION */

@@ -680,7 +680,7 @@ static void send_and_wait(struct shard *s, struct conn *conn, const struct comma
 
 static bool may_wait(const struct command *cmd, const struct slice *argv, uint32_t argc)
 {
-    return (cmd->flags & CMD_BLOCKING) && (cmd->may_wait == NULL || cmd->may_wait(argv, argc));
+    return cmd->may_wait != NULL ? cmd->may_wait(argv, argc) : (cmd->flags & CMD_BLOCKING) != 0;
 }
 
 void route_command(struct shard *s, struct conn *conn, const struct command *cmd,

@@ -125,6 +125,18 @@ WATCH ?str|@
 UNWATCH ?x
 MONITOR x
 SHUTDOWN foo|NOSAVE foo
+CLUSTER INFO|NODES|SLOTS|SHARDS|MYID|LINKS|HELP|BUMPEPOCH|FLUSHSLOTS|SAVECONFIG|RESET|@ ?x
+CLUSTER KEYSLOT|COUNTKEYSINSLOT|ADDSLOTS|DELSLOTS|FORGET|REPLICATE|REPLICAS|SLAVES|SET-CONFIG-EPOCH|@ KEY|1|@ ?1
+CLUSTER COUNT-FAILURE-REPORTS|FAILOVER|GETKEYSINSLOT|MEET|SETSLOT|ADDSLOTSRANGE|DELSLOTSRANGE @ ?1 ?2
+READONLY ?x
+READWRITE ?x
+ASKING ?x
+FAILOVER ?TO|FORCE|ABORT|TIMEOUT|@ ?h|1|0|TIMEOUT|@ ?10|@|FORCE ?FORCE|TIMEOUT|@ ?10|@ ?TO|@
+REPLICAOF|SLAVEOF NO|@ ONE|-1|65536|x|
+WAIT 0|1|-1|@ 1|10|-1|x|1.5|
+MODULE LIST|LOAD|LOADEX|UNLOAD|@ ?/nosuch|@ ?CONFIG|ARGS|@ ?a
+EVAL return+redis.call('WAIT','0','1')|return+redis.call('CLUSTER','INFO')|return+redis.call('CLUSTER','RESET') 0
+EVAL return+redis.call('REPLICAOF','NO','ONE')|return+redis.call('READONLY')|return+redis.call('ASKING') 0
 DEBUG ERROR @
 DEBUG SLEEP 0|x
 DEBUG SET-ACTIVE-EXPIRE 1|x
@@ -161,7 +173,8 @@ class Connection(Server):
     """To a server that may close it."""
 
     def __init__(self, command):
-        super().__init__(2, command + ['--enable-debug-command', 'yes', '--slowlog-log-slower-than', '-1'])
+        flags = '--enable-debug-command yes --enable-module-command yes --slowlog-log-slower-than -1'
+        super().__init__(2, command + flags.split())
         self.port = self.socket.getpeername()[1]
         self.prepare()
 
@@ -239,6 +252,11 @@ def forbidden(words):
                      rb'QUIT|SYNC|PSYNC)', line) or
             (line.startswith(b'SHUTDOWN') and not any(w.upper() in (b'FOO', b'X') for w in words[1:])) or
             line.startswith(b'SCRIPT DEBUG YES') or
+            # the connection's own id on one of them
+            (re.match(rb'CLIENT (TRACKING|KILL|UNBLOCK)', line) and {b'1', b'2', b'3', b'007', b'10'} & set(words)) or
+            (words[0].upper() in (b'REPLICAOF', b'SLAVEOF') and words[2:3] and words[2].isdigit() and
+             int(words[2]) < 65536) or
+            (words[0].upper() == b'WAIT' and words[2:3] and words[2] in (b'0', b'9223372036854775807')) or
             (line.startswith(b'CLIENT KILL') and re.search(rb'(?i)type.(normal|0)|skipme.no', b' '.join(words))) or
             (line.startswith(b'CLIENT PAUSE') and words[2:] and words[2] not in (b'0', b'', b'x', b'-1', b'a b')) or
             (re.match(rb'^[PS]?(UN)?SUBSCRIBE', line) and len(words) != 1 + (b'UNSUB' in line)))

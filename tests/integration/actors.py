@@ -13,6 +13,7 @@ import selectors
 import socket
 import time
 
+from patience import PATIENCE_SECONDS
 from rawresp import encode
 
 
@@ -120,7 +121,7 @@ class Stage:
         self.count += 1
         heapq.heappush(self.timers, (time.monotonic() + seconds, self.count, actor))
 
-    def run(self, until, seconds=60):
+    def run(self, until, seconds=PATIENCE_SECONDS):
         """Until until() is true; an error when that takes too long."""
         end = time.monotonic() + seconds
         while not until():

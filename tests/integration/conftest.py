@@ -15,6 +15,7 @@ import time
 
 import pytest
 import redis
+from patience import PATIENCE_SECONDS
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BINARY = os.environ.get('ASHLAR_SERVER', os.path.join(ROOT, 'build', 'ashlar-server'))
@@ -48,7 +49,7 @@ class Server:
         with open(self.log_path, errors='replace') as f:
             return f.read()
 
-    def wait_ready(self, seconds=20):
+    def wait_ready(self, seconds=PATIENCE_SECONDS):
         end = time.time() + seconds
         while time.time() < end:
             if self.process.poll() is not None:
@@ -67,7 +68,7 @@ class Server:
         self._clients.append(c)
         return c
 
-    def socket(self, timeout=10):
+    def socket(self, timeout=PATIENCE_SECONDS):
         s = socket.create_connection(('127.0.0.1', self.port), timeout)
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return s
@@ -78,7 +79,7 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(10)
+                self.process.wait(PATIENCE_SECONDS)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

@@ -6,6 +6,8 @@ A reply is a pair of its type character and its value: ('+', 'OK'), ('-', 'ERR â
 """
 import socket
 
+from patience import PATIENCE_SECONDS
+
 
 def encode(args):
     words = [a if isinstance(a, bytes) else str(a).encode() for a in args]
@@ -16,7 +18,7 @@ def encode(args):
 
 class Raw:
     def __init__(self, port, resp=2):
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = self.sock.makefile("rb")
         if resp == 3:
@@ -50,7 +52,12 @@ class Raw:
         return self.call(*text.split(" "))
 
     def at_end(self):
-        return self.file.read(1) == b""
+        """Whether the server has closed the connection, and all of it has been read. A server that closes
+        before it has read everything resets the connection: so does redis-server."""
+        try:
+            return self.file.read(1) == b""
+        except ConnectionError:
+            return True
 
     def read(self):
         line = self.file.readline()

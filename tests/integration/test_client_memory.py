@@ -1,9 +1,9 @@
 """maxmemory-clients: the largest connections of all shards go, no more than have to, and not those that must stay."""
 import socket
-import time
 
 import pytest
 import redis
+from patience import wait_until
 
 MB = 1 << 20
 
@@ -19,20 +19,12 @@ def control(server):
     c.flushall()
 
 
-def listed(control):
-    """name -> tot-mem of all connections that have one."""
+def listed(control, field='tot-mem'):
+    """name -> field of all connections that have a name."""
     text = control.execute_command('CLIENT', 'LIST')
     text = text.decode() if isinstance(text, bytes) else text
     lines = [dict(f.split('=', 1) for f in line.split()) for line in text.splitlines()]
-    return {line['name']: int(line['tot-mem']) for line in lines if line['name']}
-
-
-def wait_for(condition):
-    for _ in range(1000):
-        if condition():
-            return
-        time.sleep(0.01)
-    assert condition()
+    return {line['name']: int(line[field]) for line in lines if line['name']}
 
 
 class Raw:
@@ -59,7 +51,6 @@ class Raw:
             pass
 
     def gone(self):
-        self.sock.settimeout(10)
         try:
             while self.sock.recv(1 << 20):
                 pass
@@ -74,7 +65,8 @@ def fill(server, control, sizes):
         conn = Raw(server, 'c%d' % i)
         conn.half(size)
         conns.append(conn)
-    wait_for(lambda: all(listed(control)['c%d' % i] >= size for i, size in enumerate(sizes)))
+    want = {'c%d' % i: size for i, size in enumerate(sizes)}
+    wait_until(lambda: want.items() <= listed(control, 'qbuf').items(), 'all has arrived')
     return conns
 
 
@@ -108,11 +100,11 @@ def test_percent_of_maxmemory(server, control):
     assert goes.gone()
     assert 'stays' in listed(control)
     control.config_set('maxmemory', 50 * MB)
-    assert 'stays' not in listed(control)
+    wait_until(lambda: 'stays' not in listed(control))
     control.config_set('maxmemory', 0)  # no percentage of nothing
     third = Raw(server, 'third')
     third.half(8 * MB)
-    wait_for(lambda: listed(control)['third'] > 8 * MB)
+    wait_until(lambda: listed(control)['third'] > 8 * MB)
 
 
 @pytest.mark.parametrize('what', ['output', 'queue', 'watch', 'subscribe', 'psubscribe', 'prefixes', 'arguments'])
@@ -140,7 +132,7 @@ def test_what_counts(server, control, what):
             if answer == b'':
                 raise ConnectionResetError
             assert answer[:1] in b'+*', answer
-    wait_for(lambda: 'grows' not in listed(control))
+    wait_until(lambda: 'grows' not in listed(control))
     assert control.info('stats')['evicted_clients'] == 1
 
 
@@ -151,13 +143,12 @@ def test_no_evict(server, control):
     control.set('big', 'x' * MB)
     for _ in range(30):
         stays.send('GET', 'big')
-    wait_for(lambda: listed(control)['stays'] > 8 * MB)
+    wait_until(lambda: listed(control)['stays'] > 8 * MB)
     other = Raw.__new__(Raw)
     other.sock = server.socket()
     assert other.gone()  # somebody has to
     stays.send('CLIENT', 'NO-EVICT', 'OFF')
     got = 0
-    stays.sock.settimeout(10)
     while got < 30 * MB:  # all it had asked for before
         part = stays.sock.recv(1 << 20)
         if part == b'':
@@ -183,5 +174,5 @@ def test_partial_command_in_client_list(server, control):
         text = control.execute_command('CLIENT', 'LIST')
         line = [x for x in text.decode().splitlines() if 'name=half' in x][0]
         return dict(f.split('=', 1) for f in line.split())
-    wait_for(lambda: fields()['argv-mem'] == '8')
+    wait_until(lambda: fields()['argv-mem'] == '8')
     assert fields()['qbuf'] == '3'

@@ -14,10 +14,10 @@ import time
 
 import pytest
 import redis
+from patience import PATIENCE_SECONDS
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SERVER = os.environ.get("ASHLAR_SERVER", os.path.join(ROOT, "build", "ashlar-server"))
-START_TIMEOUT_S = 15
 
 # Ours, and those that came to Redis after the version that we compare with.
 NOT_IN_REDIS_7_0 = {
@@ -50,7 +50,7 @@ class Process:
         self.process = subprocess.Popen(
             [binary, *args], cwd=directory, stdin=subprocess.DEVNULL, stdout=self.log,
             stderr=subprocess.STDOUT)
-        deadline = time.monotonic() + START_TIMEOUT_S
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 self.client().ping()
@@ -75,7 +75,7 @@ class Process:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(START_TIMEOUT_S)
+                self.process.wait(PATIENCE_SECONDS)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
@@ -361,7 +361,7 @@ def test_options_win_over_the_file(start, tmp_path):
 
 
 def run(*args, **options):
-    return subprocess.run([SERVER, *args], capture_output=True, text=True, timeout=30, check=False,
+    return subprocess.run([SERVER, *args], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False,
                           **options)
 
 

@@ -4,11 +4,14 @@ import threading
 
 import pytest
 import redis
+from patience import PATIENCE_SECONDS, wait_until
 from redis.exceptions import ResponseError
 
 MB = 1 << 20
 POLICIES = ['allkeys-lru', 'allkeys-lfu', 'allkeys-random',
             'volatile-lru', 'volatile-lfu', 'volatile-random', 'volatile-ttl']
+# Of INFO's own connection, and of what shards keep for the next command.
+SLACK = 65536
 OOM = "command not allowed when used memory > 'maxmemory'."
 
 
@@ -18,10 +21,14 @@ def used(client):
 
 def settled(client):
     """Memory in use once everything flushed is freed."""
-    for _ in range(1000):
-        if int(client.info('memory')['lazyfree_pending_objects']) == 0:
-            break
+    wait_until(lambda: client.info('memory')['lazyfree_pending_objects'] == 0, 'all is freed')
     return used(client)
+
+
+def comes_down(client, limit):
+    """Eviction takes as long as it takes: what a command has begun is finished in slices behind it, as in
+    Redis. But it goes on, also when nobody writes, until memory is below the limit."""
+    wait_until(lambda: used(client) < limit + SLACK, lambda: 'below %d: %d' % (limit, used(client)))
 
 
 @pytest.fixture
@@ -54,7 +61,7 @@ def test_limit_is_kept(client, limited, policy):
     limit = limited(policy, 2 * MB)
     for part in range(10):
         assert not load(client, 1000, 1000, ex=1000 if volatile else None, prefix='p%d:' % part)
-        assert used(client) < limit + 65536
+        comes_down(client, limit)
     stats = client.info('stats')
     assert stats['evicted_keys'] > 5000
     assert stats['evicted_keys'] + client.dbsize() == 10000
@@ -77,14 +84,14 @@ def test_all_is_evicted_and_it_is_not_enough(client):
     client.set('a', 'x')
     client.execute_command('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru', 'maxmemory', '1')
     try:
-        refused = 0
-        for i in range(50):
-            try:
-                client.set('k%d' % i, 'x')
-            except ResponseError as e:
-                assert OOM in str(e)
-                refused += 1
-        assert refused > 20
+        for _ in range(3):  # what was taken in is evicted again, after a while
+            def refused():
+                try:
+                    return not client.set('k', 'x')
+                except ResponseError as e:
+                    assert OOM in str(e)
+                    return True
+            wait_until(refused, 'a write is refused', every=0)
         assert client.info('stats')['current_eviction_exceeded_time'] >= 0
     finally:
         client.execute_command('CONFIG', 'SET', 'maxmemory-policy', 'noeviction', 'maxmemory', '0')
@@ -124,7 +131,7 @@ def test_all_databases(server, client, limited):
     for c in [client, *others]:
         load(c, 300, 500)
     limit = limited('allkeys-random', -200000)
-    assert used(client) < limit + 65536
+    comes_down(client, limit)
     for c in [client, *others]:
         assert c.dbsize() < 300
 
@@ -135,10 +142,7 @@ def test_huge_values_are_freed_in_slices(client, limited):
     client.mset({'{h}small%d' % i: 'y' for i in range(20)})
     limited('volatile-lru', -MB)
     client.expire('{h}big', 1000)
-    for _ in range(1000):
-        if not client.exists('{h}big'):
-            break
-        client.info('memory')
+    wait_until(lambda: not client.exists('{h}big'), 'the huge one is evicted')
     for i in range(50):
         client.set('{h}more', 'x' * 1000)
     assert client.dbsize() == 21
@@ -148,7 +152,7 @@ def test_events_and_invalidations(server, client, limited):
     client.execute_command('CONFIG', 'SET', 'notify-keyspace-events', 'Ee')
     listener = server.client().pubsub()
     listener.subscribe('__keyevent@0__:evicted')
-    assert listener.get_message(timeout=5)['type'] == 'subscribe'
+    assert listener.get_message(timeout=PATIENCE_SECONDS)['type'] == 'subscribe'
     keys = {'key:%d' % i for i in range(200)}
     client.mset({k: 'v' * 2000 for k in keys})
     cache = redis.connection.Connection(port=server.port)
@@ -160,20 +164,20 @@ def test_events_and_invalidations(server, client, limited):
     target = server.client()
     inval = target.pubsub()
     inval.subscribe('__redis__:invalidate')
-    assert inval.get_message(timeout=5)['type'] == 'subscribe'
+    assert inval.get_message(timeout=PATIENCE_SECONDS)['type'] == 'subscribe'
     ids = [c for c in client.client_list(_type='pubsub')]
     last = max(int(c['id']) for c in ids)
     assert call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', str(last)) == b'OK'
     call('MGET', *keys)
-    limited('allkeys-lru', -100000)
+    comes_down(client, limited('allkeys-lru', -200000))
     load(client, 1, 10, prefix='one more')
     gone = {k for k in keys if not client.exists(k)}
     assert len(gone) >= 20
     told, invalid = set(), set()
     while not gone <= told:
-        told.add(listener.get_message(timeout=5)['data'].decode())
+        told.add(listener.get_message(timeout=PATIENCE_SECONDS)['data'].decode())
     while not gone <= invalid:
-        invalid |= {k.decode() for k in inval.get_message(timeout=5)['data']}
+        invalid |= {k.decode() for k in inval.get_message(timeout=PATIENCE_SECONDS)['data']}
     cache.disconnect()
 
 
@@ -183,11 +187,8 @@ def test_watch_sees_eviction(server, client, limited):
     with server.client().pipeline() as p:
         p.watch('watched')
         client.config_set('maxmemory-policy', 'volatile-ttl')
-        client.config_set('maxmemory', used(client) - 1000)
-        for _ in range(200):
-            if not client.exists('watched'):
-                break
-        assert not client.exists('watched')
+        client.config_set('maxmemory', 1)
+        wait_until(lambda: not client.exists('watched'), 'it is evicted')
         client.config_set('maxmemory', 0)
         p.multi()
         p.set('other', 1)
@@ -203,7 +204,7 @@ def test_storm(server, client, limited):
 
     def writer(seed):
         c, rng = server.client(), random.Random(seed)
-        for n in range(600):
+        for n in range(200):
             i = rng.randrange(100)
             try:
                 c.mset({'a%d' % i: 'x' * rng.randrange(3000), 'b%d' % i: 'y' * rng.randrange(3000)})
@@ -237,7 +238,7 @@ def test_storm(server, client, limited):
     for t in readers:
         t.join()
     assert not wrong
-    assert used(client) < limit + 262144
+    comes_down(client, limit)
     assert client.info('stats')['evicted_keys'] > 0
     client.config_set('maxmemory', 0)
     size, cursor, seen = client.dbsize(), 0, set()

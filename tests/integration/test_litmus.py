@@ -56,6 +56,27 @@ def test_one_order_though_clients_vanish(launch, shards, backend):
         time.sleep(0.05)
 
 
+# Nothing is small: every value is of the encoding that commands go through in slices.
+LARGE = ["--list-max-listpack-size", "1", "--hash-max-listpack-entries", "0", "--set-max-intset-entries", "0",
+         "--set-max-listpack-entries", "0", "--zset-max-listpack-entries", "0", "--stream-node-max-entries", "1"]
+
+
+@pytest.mark.parametrize("backend", ["io_uring", "epoll"])
+@pytest.mark.parametrize("shards", [1, 2, 4, 8])
+@pytest.mark.parametrize("vanish", [[], ["--kill"]], ids=["all-stay", "some-vanish"])
+def test_one_order_in_slices(launch, vanish, shards, backend):
+    """Commands are left in the middle wherever that is possible (shards/slices.h)."""
+    s = launch("--io-backend", backend, *LARGE, shards=shards)
+    client = s.client()
+    assert client.execute_command("DEBUG SLICES", 1, 0)
+    results, code = litmus(s.port, *vanish, seconds=SECONDS / 2)
+    assert list(results) == (VANISHING if vanish else RACES)
+    assert {name: bad for name, (_, bad) in results.items() if bad > 0} == {}
+    assert code == 0
+    shard_rows = [row for row in client.info("shards").values() if isinstance(row, dict)]
+    assert sum(row["commands_sliced"] for row in shard_rows) > 0
+
+
 @pytest.mark.parametrize("race", RACES)
 def test_canary_is_found(launch, race):
     s = launch(shards=4)

@@ -2,10 +2,9 @@
 counts and lists, endings. Races over many connections are in test_pubsub_races.py, keyspace events in
 test_pubsub_events.py.
 """
-import time
-
 import pytest
 
+from patience import PATIENCE_SECONDS, wait_until
 from rawresp import Raw
 
 REFUSED = ("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET "
@@ -19,13 +18,6 @@ def message(*words, resp=2):
 def confirmation(word, name, count, resp=2):
     shown = ('_', None) if name is None and resp == 3 else ('$', name.encode() if name else None)
     return ('>' if resp == 3 else '*', [('$', word.encode()), shown, (':', count)])
-
-
-def until(condition, seconds=10):
-    end = time.time() + seconds
-    while not condition():
-        assert time.time() < end, 'it did not happen'
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize('resp', [2, 3])
@@ -208,7 +200,7 @@ def test_pubsub_looks_at_all_shards(server):
         for field in ('pubsub_channels:40', 'pubsub_patterns:2', 'pubsubshard_channels:40', 'pubsub_clients:2'):
             assert field + '\r\n' in info
     with Raw(server.port) as c: # their ends are noticed by all shards
-        until(lambda: c.call('PUBSUB', 'CHANNELS') == ('*', []) and
+        wait_until(lambda: c.call('PUBSUB', 'CHANNELS') == ('*', []) and
               c.call('PUBSUB', 'SHARDCHANNELS') == ('*', []) and c.call('PUBSUB', 'NUMPAT') == (':', 0))
         info = c.call('INFO', 'everything')[1].decode()
         for field in ('pubsub_channels:0', 'pubsub_patterns:0', 'pubsubshard_channels:0', 'pubsub_clients:0'):
@@ -238,7 +230,7 @@ def test_client_list_and_kill(server):
         assert ' flags=P ' in lines[0] and ' sub=2 psub=1 ssub=1 ' in lines[0]
         assert c.call('CLIENT', 'KILL', 'TYPE', 'pubsub') == (':', 1)
         assert sub.at_end()
-        until(lambda: c.call('PUBLISH', 'a', 'm') == (':', 0))
+        wait_until(lambda: c.call('PUBLISH', 'a', 'm') == (':', 0))
         assert quiet.call('PING') == ('+', 'PONG')
 
 
@@ -290,7 +282,7 @@ def test_the_end_with_subscribers(launch):
         for _ in range(21):
             c.read()
     s.process.terminate()
-    assert s.process.wait(20) == 0
+    assert s.process.wait(PATIENCE_SECONDS) == 0
 
 
 def transaction_talk(port, resp, touched):

@@ -1,11 +1,13 @@
 """INFO, SLOWLOG, LATENCY, MEMORY, DEBUG, MONITOR and the small server commands."""
 import random
 import re
+import select
 import threading
 import time
 
 import pytest
 import redis
+from patience import PATIENCE_SECONDS, wait_until
 from redis.exceptions import ResponseError
 
 # Fields of Redis 7.0 for which we have no true value.
@@ -14,6 +16,10 @@ INFO_LACKING = {
     'dump_payload_sanitizations',
     'total_reads_processed', 'total_writes_processed', 'reply_buffer_shrinks', 'reply_buffer_expands',
 }
+
+
+def nothing_left_to_free(client):
+    wait_until(lambda: client.info('memory')['lazyfree_pending_objects'] == 0, 'all is freed')
 
 
 def raw(server):
@@ -122,6 +128,7 @@ def test_info_debug_is_one_command(client):
 
 
 def test_info_memory_follows_the_data(client):
+    nothing_left_to_free(client)
     before = client.info('memory')
     client.execute_command('DEBUG', 'POPULATE', '2000', 'mem', '1000')
     after = client.info('memory')
@@ -164,10 +171,11 @@ def test_longest_turn(client, server):
 
 
 def test_instantaneous_ops(client):
-    end = time.time() + 0.5
-    while time.time() < end:
-        client.ping()
-    assert client.info('stats')['instantaneous_ops_per_sec'] > 50
+    def told():
+        for _ in range(100):
+            client.ping()
+        return client.info('stats')['instantaneous_ops_per_sec'] > 0
+    wait_until(told, every=0)
 
 
 # --- SLOWLOG ---
@@ -197,7 +205,7 @@ def test_slowlog_entry(slowlog, server):
     assert last[3] == [b'SET', b'slow', b'value']
     assert re.fullmatch(rb'127\.0\.0\.1:\d+', last[4])
     assert last[5] == b'tester'
-    assert abs(last[1] - time.time()) < 5
+    assert abs(last[1] - time.time()) < PATIENCE_SECONDS
 
 
 def test_slowlog_merges_all_homes_newest_first(slowlog, server):
@@ -238,14 +246,14 @@ def test_slowlog_cuts_and_hides(slowlog):
 
 
 def test_slowlog_measures(slowlog):
-    slowlog.config_set('slowlog-log-slower-than', 100000)
+    slowlog.config_set('slowlog-log-slower-than', 700000)  # a busy machine makes any command slower than 0.1 s
     slowlog.slowlog_reset()
     slowlog.ping()
     assert slowlog.slowlog_len() == 0
-    slowlog.execute_command('DEBUG', 'SLEEP', '0.2')
+    slowlog.execute_command('DEBUG', 'SLEEP', '0.8')
     got = entries(slowlog)
-    assert got[0][3] == [b'DEBUG', b'SLEEP', b'0.2']
-    assert 200000 <= got[0][2] < 900000
+    assert got[0][3] == [b'DEBUG', b'SLEEP', b'0.8']
+    assert 800000 <= got[0][2] < PATIENCE_SECONDS * 1000000
 
 
 def test_slowlog_errors(client):
@@ -260,7 +268,7 @@ def test_slowlog_errors(client):
 
 @pytest.fixture
 def latency(client):
-    client.config_set('latency-monitor-threshold', 50)
+    client.config_set('latency-monitor-threshold', 500)  # a busy machine makes any command slower than 50 ms
     client.execute_command('LATENCY', 'RESET')
     yield client
     client.config_set('latency-monitor-threshold', 0)
@@ -268,16 +276,16 @@ def latency(client):
 
 
 def test_latency_events(latency, server):
-    latency.execute_command('DEBUG', 'SLEEP', '0.1')
-    time.sleep(1.1)
-    server.client().execute_command('DEBUG', 'SLEEP', '0.2')
+    latency.execute_command('DEBUG', 'SLEEP', '0.6')
+    time.sleep(1.1)  # one entry for each second
+    server.client().execute_command('DEBUG', 'SLEEP', '0.8')
     history = latency.execute_command('LATENCY', 'HISTORY', 'command')
     assert len(history) == 2
-    assert 100 <= history[0][1] < 400 and 200 <= history[1][1] < 500
+    assert 600 <= history[0][1] and 800 <= history[1][1]
     assert history[0][0] < history[1][0] <= time.time()
     latest = latency.execute_command('LATENCY', 'LATEST')
     assert [bytes(e[0]) for e in latest] == [b'command']
-    assert latest[0][2] == history[1][1] and latest[0][3] >= 200
+    assert latest[0][2] == history[1][1] and latest[0][3] >= 800
     graph = latency.execute_command('LATENCY', 'GRAPH', 'command').decode()
     assert re.match(r'command - high \d+ ms, low \d+ ms \(all time high \d+ ms\)\n-{80}\n', graph)
     doctor = latency.execute_command('LATENCY', 'DOCTOR')
@@ -387,11 +395,13 @@ def test_debug_sleep_stops_every_shard(client, server):
     other = server.client()
     other.ping()
     with server.socket() as sock:
-        sock.sendall(b'DEBUG SLEEP 0.4\r\n')
-        time.sleep(0.1)
-        start = time.time()
-        other.mget(['k%d' % i for i in range(50)])
-        assert time.time() - start > 0.15
+        sock.sendall(b'DEBUG SLEEP 1\r\n')
+        longest = 0
+        while not select.select([sock], [], [], 0)[0]:
+            start = time.monotonic()
+            other.mget(['k%d' % i for i in range(50)])
+            longest = max(longest, time.monotonic() - start)
+        assert longest > 0.15
         assert sock.recv(100) == b'+OK\r\n'
 
 
@@ -402,10 +412,7 @@ def test_debug_set_active_expire(client):
     time.sleep(0.5)
     assert client.dbsize() == 20
     client.execute_command('DEBUG', 'SET-ACTIVE-EXPIRE', '1')
-    end = time.time() + 5
-    while client.dbsize() and time.time() < end:
-        time.sleep(0.05)
-    assert client.dbsize() == 0
+    wait_until(lambda: client.dbsize() == 0)
 
 
 def test_debug_errors(client):
@@ -443,13 +450,12 @@ def test_debug_crashes(launch, how):
     s = launch()
     with pytest.raises(redis.exceptions.ConnectionError):
         s.client(retry=None, retry_on_timeout=False).execute_command('DEBUG', how)
-    assert s.process.wait(10) != 0
+    assert s.process.wait(PATIENCE_SECONDS) != 0
 
 
 # --- MONITOR ---
 
-def read_lines(sock, count, seconds=10):
-    sock.settimeout(seconds)
+def read_lines(sock, count):
     data = b''
     while data.count(b'\r\n') < count:
         data += sock.recv(65536)
@@ -511,7 +517,6 @@ def test_monitors_see_the_order_in_which_commands_take_effect(server, client):
         seen = []
         for sock in monitors:
             data = b''
-            sock.settimeout(20)
             while b'"end"' not in data or not data.endswith(b'\r\n'):
                 data += sock.recv(1 << 20)
             seen.append([x.split(b']', 1)[1] for x in data.split(b'\r\n') if b'"APPEND"' in x])
@@ -556,17 +561,15 @@ def test_monitor_ends_with_reset_and_with_the_connection(server, client):
         assert client.info('clients')['monitors'] == 1
         a.sendall(b'PING\r\n')
         assert a.recv(100) == b'+PONG\r\n'
-    end = time.time() + 5
-    while client.info('clients')['monitors'] and time.time() < end:
-        time.sleep(0.02)
-    assert client.info('clients')['monitors'] == 0
+    wait_until(lambda: client.info('clients')['monitors'] == 0)
 
 
 # --- the small ones ---
 
 def test_time_role_lastsave_module(client):
+    before = time.time()
     seconds, micros = client.time()
-    assert abs(seconds + micros / 1e6 - time.time()) < 2
+    assert before - 0.1 <= seconds + micros / 1e6 <= time.time() + 0.1
     assert client.execute_command('ROLE') == [b'master', 0, []]
     lastsave = client.lastsave()
     assert time.time() - (lastsave.timestamp() if hasattr(lastsave, 'timestamp') else lastsave) < 3600
@@ -580,6 +583,20 @@ def test_lolwut(client):
     assert client.execute_command('LOLWUT', 'VERSION', '5', '10', '20').endswith(b'Redis ver. 7.4.0\n')
     with pytest.raises(ResponseError, match='not an integer'):
         client.execute_command('LOLWUT', 'VERSION', 'x')
+
+
+def test_commands_of_cluster_and_replication_have_the_rows_of_redis(server, oracle):
+    """As COMMAND INFO shows them: arity, flags, keys, categories, tips."""
+    names = ['cluster', 'asking', 'readonly', 'readwrite', 'wait', 'replicaof', 'slaveof', 'failover', 'role',
+             'module|load', 'module|loadex', 'module|unload', 'module|list']
+
+    def rows(s):
+        return {row[0]: unordered(row[1:]) for row in raw(s).execute_command('COMMAND', 'INFO', *names)}
+
+    def unordered(value):
+        return sorted(map(unordered, value), key=repr) if isinstance(value, list) else value
+
+    assert rows(server) == rows(oracle)
 
 
 @pytest.mark.parametrize('command', ['SLOWLOG', 'LATENCY', 'MEMORY', 'DEBUG', 'MODULE'])
@@ -605,7 +622,7 @@ def test_shutdown(launch):
     with s.socket() as sock:
         sock.sendall(b'SHUTDOWN NOSAVE\r\n')
         assert sock.recv(100) == b''
-    assert s.process.wait(10) == 0
+    assert s.process.wait(PATIENCE_SECONDS) == 0
 
 
 @pytest.mark.parametrize('count', [1, 40, 600, 3000])
@@ -651,15 +668,12 @@ def test_lazyfreed_objects(client):
     client.config_resetstat()
     client.sadd('big', *range(20000))
     client.unlink('big')
-    for _ in range(1000):
-        if client.info('memory')['lazyfree_pending_objects'] == 0:
-            break
+    nothing_left_to_free(client)
     assert client.info('memory')['lazyfreed_objects'] == 1
 
 
 def test_memory_of_many_keys_in_one_command_is_given_back(client):
-    client.ping()
+    nothing_left_to_free(client)
     before = client.info('memory')['used_memory']
     client.delete(*['nosuch%d' % i for i in range(100000)])
-    client.ping()
-    assert client.info('memory')['used_memory'] < before + 1000000
+    wait_until(lambda: client.info('memory')['used_memory'] < before + 1000000)

@@ -10,9 +10,8 @@ import time
 import pytest
 import redis
 from conftest import BINARY, Server, free_port
+from patience import PATIENCE_SECONDS, wait_until
 from rawresp import Raw, encode, plain
-
-END_SECONDS = 15
 
 
 @pytest.fixture
@@ -29,13 +28,13 @@ def spawn():
 
 
 def ends_with(s, code):
-    assert s.process.wait(END_SECONDS) == code, s.log()
+    assert s.process.wait(PATIENCE_SECONDS) == code, s.log()
 
 
 def refused(binary, *args, stdin=None):
     """Exit code and output of a server that must not start."""
     with tempfile.TemporaryDirectory() as d:
-        done = subprocess.run([binary, *[str(a) for a in args]], cwd=d, input=stdin, timeout=END_SECONDS,
+        done = subprocess.run([binary, *[str(a) for a in args]], cwd=d, input=stdin, timeout=PATIENCE_SECONDS,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return done.returncode, done.stdout
 
@@ -53,10 +52,8 @@ class Crowd:
         self.threads = [threading.Thread(target=self.work, args=(i,), daemon=True) for i in range(count)]
         for t in self.threads:
             t.start()
-        end = time.monotonic() + END_SECONDS
-        while min(self.done) < 3:
-            assert time.monotonic() < end and not self.wrong, self.wrong
-            time.sleep(0.005)
+        wait_until(lambda: self.wrong or min(self.done) >= 3, "all of them are busy")
+        assert not self.wrong, self.wrong
 
     def work(self, number):
         pairs = [x for i in range(10) for x in ("crowd:%d" % i, number)]
@@ -74,7 +71,7 @@ class Crowd:
 
     def join(self):
         for t in self.threads:
-            t.join(END_SECONDS)
+            t.join(PATIENCE_SECONDS)
             assert not t.is_alive()
         assert not self.wrong, self.wrong
 
@@ -163,7 +160,7 @@ def test_starts_again_on_the_same_port(spawn):
 
 
 def wait_unix(s, path):
-    end = time.monotonic() + END_SECONDS
+    end = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
             c = redis.Redis(unix_socket_path=str(path))

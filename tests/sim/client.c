@@ -21,6 +21,7 @@ static unsigned replies_of[SIM_CLIENTS_MAX]; /* of the transaction being answere
 static bool drawn[SIM_KINDS]; /* kinds of this seed */
 static int next_value;
 static unsigned pushes;         /* drawn so far */
+static bool near_transactions;  /* of this seed (draw_keys) */
 static bool reading;            /* the last client has begun */
 
 /* --- what there is --------------------------------------------------------------------------- */
@@ -84,27 +85,40 @@ static bool in_multi(unsigned kind)
     return kind != SIM_BLPOP && kind != SIM_WATCH && kind != SIM_UNWATCH && kind != SIM_RESETSTAT;
 }
 
+enum { ANYWHERE = SIM_SHARDS_MAX };
+
+static unsigned shard_of(unsigned key)
+{
+    const char *name = sim_history.key[key];
+    return sim_server->slot_shard[hash_slot(name, strlen(name))];
+}
+
 static bool is_push(unsigned kind)
 {
     return kind == SIM_LPUSH || kind == SIM_RPUSH;
 }
 
-static void draw_command(struct sim_command *c, bool multi)
+/* multi: within a transaction. shard: a command with one key, which is of that shard; ANYWHERE: any. */
+static void draw_command(struct sim_command *c, bool multi, unsigned shard)
 {
+    uint8_t order[SIM_KEYS_MAX];
+    unsigned keys = 0;
+    for (unsigned i = 0; i < sim_history.keys; i++) {
+        if (shard == ANYWHERE || shard_of(i) == shard) {
+            unsigned j = sim_below(keys + 1);
+            order[keys++] = order[j];
+            order[j] = (uint8_t)i;
+        }
+    }
     do {
         c->kind = (uint8_t)sim_below(SIM_KINDS);
     } while (!drawn[c->kind] || (multi && !in_multi(c->kind)) ||
-             (is_push(c->kind) && pushes == SIM_LIST_MAX));
+             (is_push(c->kind) && pushes == SIM_LIST_MAX) || kinds[c->kind].keys_min > keys ||
+             (shard != ANYWHERE && kinds[c->kind].keys_max != 1));
     pushes += is_push(c->kind);
     unsigned least = kinds[c->kind].keys_min, most = kinds[c->kind].keys_max;
-    most = most > sim_history.keys ? sim_history.keys : most;
+    most = most > keys ? keys : most;
     c->nkeys = (uint8_t)(least >= most ? most : least + sim_below(most - least + 1));
-    uint8_t order[SIM_KEYS_MAX];
-    for (unsigned i = 0; i < sim_history.keys; i++) {
-        unsigned j = sim_below(i + 1);
-        order[i] = order[j];
-        order[j] = (uint8_t)i;
-    }
     memcpy(c->key, order, c->nkeys); /* all different */
     for (unsigned i = 0; i < 3; i++) {
         c->value[i] = (int16_t)next_value++;
@@ -116,20 +130,28 @@ static void draw_command(struct sim_command *c, bool multi)
     }
 }
 
-static void draw_op(struct sim_op *op, const struct sim_op *before)
+/* local: of a client that has near transactions. */
+static void draw_op(struct sim_op *op, const struct sim_op *before, bool local)
 {
     bool watched = before != NULL && before->command[0].kind == SIM_WATCH;
-    op->transaction = watched ? !sim_one_in(4) : sim_one_in(5);
-    op->alone = sim_one_in(2);
+    op->transaction = watched ? !sim_one_in(4) : sim_one_in(local ? 2 : 5);
+    op->alone = local || sim_one_in(near_transactions ? 4 : 2);
     op->count = (uint8_t)(op->transaction ? 1 + sim_below(SIM_COMMANDS_MAX) : 1);
+    unsigned shard = local && op->transaction ? shard_of(sim_below(sim_history.keys)) : ANYWHERE;
     for (unsigned i = 0; i < op->count; i++) {
-        draw_command(&op->command[i], op->transaction);
+        draw_command(&op->command[i], op->transaction, shard);
     }
 }
 
 /* Few kinds meet each other often; there is always one that makes something to look at. */
 static void draw_kinds(void)
 {
+    if (near_transactions) { /* dense: who is seen in the middle is seen soon */
+        drawn[SIM_GET] = drawn[SIM_MSET] = drawn[SIM_MGET] = true;
+        drawn[SIM_RENAME] = sim_one_in(2); /* lends */
+        drawn[SIM_SET] = sim_one_in(2);
+        return;
+    }
     static const uint8_t abouts[] = {STRINGS, STRINGS, LISTS, SETS, STRINGS | LISTS, ALL};
     unsigned about = abouts[sim_below(6)], often = 1 + sim_below(3);
     for (unsigned k = 0; k < SIM_KINDS; k++) {
@@ -143,15 +165,22 @@ static void draw_kinds(void)
     drawn[SIM_SADD] = drawn[SIM_SADD] || (about & SETS);
 }
 
-/* Sometimes the first two share a slot. */
+/* Sometimes the first two share a slot. In some seeds all keys are of two shards; every other client
+ * waits for each answer, and its transactions keep to one shard: they travel in free runs, beside pipelines
+ * of commands over both shards. */
 static void draw_keys(void)
 {
     struct sim_history *h = &sim_history;
-    h->keys = 2 + sim_below(SIM_KEYS_MAX - 1);
+    near_transactions = sim_one_in(3);
+    h->keys = near_transactions ? SIM_KEYS_MAX : 2 + sim_below(SIM_KEYS_MAX - 1);
+    unsigned first = sim_below(sim_server->shard_count), shard;
     for (unsigned i = 0; i < h->keys; i++) {
-        snprintf(h->key[i], sizeof h->key[i], "k%u{%u}", i, sim_below(1000));
+        do {
+            snprintf(h->key[i], sizeof h->key[i], "k%u{%u}", i, sim_below(1000));
+            shard = shard_of(i);
+        } while (near_transactions && shard != first && shard != (first + 1) % sim_server->shard_count);
     }
-    if (sim_one_in(4)) {
+    if (!near_transactions && sim_one_in(4)) {
         memcpy(h->key[1], h->key[0], sizeof h->key[1]);
         h->key[1][1] = '1';
     }
@@ -187,7 +216,7 @@ void sim_client_prepare(void)
         c->count = 3 + sim_below(OPS_EACH_MAX - 2);
         c->leaves_after = sim_one_in(6) ? 1 + sim_below(c->count) : 0;
         for (unsigned k = 0; k < c->count; k++) {
-            draw_op(&c->op[k], k > 0 ? &c->op[k - 1] : NULL);
+            draw_op(&c->op[k], k > 0 ? &c->op[k - 1] : NULL, near_transactions && i % 2 == 1);
         }
         sim_net_connect(i, c->home);
     }
@@ -515,8 +544,7 @@ void sim_history_show(void)
     const struct sim_history *h = &sim_history;
     printf("keys:");
     for (unsigned i = 0; i < h->keys; i++) {
-        printf(" %s (shard %u)", h->key[i],
-               sim_server->slot_shard[hash_slot(h->key[i], strlen(h->key[i]))]);
+        printf(" %s (shard %u)", h->key[i], shard_of(i));
     }
     printf("\nclients at home on:");
     for (unsigned i = 0; i <= h->clients; i++) {

@@ -34,6 +34,8 @@ enum {
     STACK_BYTES = 512 * 1024,
     STEPS_MAX = 400000, /* of one seed: more is going round in circles */
     FREEZE_STEPS_MAX = 3000,
+    PLACES = 16, /* more than there are names: in some seeds none is a favourite */
+    FREEZE_FAVOURITE_ONE_IN = 4,
 };
 
 /* A stack, and where on it to go on. */
@@ -69,6 +71,7 @@ static bool running;          /* the seed's schedule, not yet the server's start
 
 static struct {
     unsigned switch_one_in, freeze_one_in, tick_one_in, tick_ns, client_weight;
+    unsigned place; /* where shards are likely to freeze: those whose names come to this */
 } habits;
 
 /* --- chance ---------------------------------------------------------------------------------- */
@@ -184,13 +187,23 @@ static void step(const char *where)
     time_passes();
 }
 
+/* Of this seed. */
+static bool is_favourite(const char *where)
+{
+    unsigned sum = 0;
+    for (; *where != '\0'; where++) {
+        sum = sum * 31 + (unsigned char)*where;
+    }
+    return sum % PLACES == habits.place;
+}
+
 void sched_point(const char *where)
 {
     if (!running || current == NULL) {
         return;
     }
     step(where);
-    if (sim_one_in(habits.freeze_one_in)) {
+    if (sim_one_in(is_favourite(where) ? FREEZE_FAVOURITE_ONE_IN : habits.freeze_one_in)) {
         current->frozen_until = sim_steps + 1 + sim_below(1 + sim_below(FREEZE_STEPS_MAX));
         sim_fiber_trace("%s, frozen until %llu", where, (unsigned long long)current->frozen_until);
         leave();
@@ -313,6 +326,7 @@ static void draw_habits(void)
     habits.tick_one_in = ticks[sim_below(4)];
     habits.tick_ns = lengths[sim_below(5)];
     habits.client_weight = weights[sim_below(4)];
+    habits.place = sim_below(PLACES);
     for (unsigned i = 0; i < fiber_count; i++) {
         fibers[i].weight = weights[sim_below(4)];
     }

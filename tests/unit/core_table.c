@@ -185,6 +185,82 @@ Test(table, bytes_per_item)
     end(&t, items);
 }
 
+/* --- no run of changes moves much --- */
+
+static size_t moved; /* items: the hash is asked for only when an item moves */
+
+static uint64_t counting_hash(const void *p)
+{
+    moved++;
+    return item_hash(p);
+}
+
+static const struct table_type counting = {counting_hash};
+
+enum {
+    WINDOW = 100,
+    STEP_MAX = 2 * TABLE_SEGMENT_BUCKETS * TABLE_BUCKET_ITEMS, /* a segment at its fullest */
+    MOVED_MAX = 1024 + 16 * WINDOW + STEP_MAX,                 /* as table.c says */
+};
+
+struct moves {
+    size_t changes, window_at, most, all;
+};
+
+static void moves_count(struct moves *m)
+{
+    m->changes++;
+    if (m->changes % WINDOW == 0) {
+        m->most = moved - m->window_at > m->most ? moved - m->window_at : m->most;
+        m->window_at = moved;
+    }
+    m->all = moved;
+}
+
+/* Items go round the tables, so that all have the same number of them at any time. */
+static void change_evenly(size_t tables, size_t n)
+{
+    struct table *t = calloc(tables, sizeof *t);
+    struct item *items = items_new(n);
+    struct moves grow = {0}, shrink = {0};
+    moved = 0;
+    for (size_t i = 0; i < n; i++) {
+        table_insert(&t[i % tables], &counting, id_hash(i), &items[i]);
+        moves_count(&grow);
+    }
+    cr_assert_leq(grow.most, MOVED_MAX, "%zu tables: %zu moved", tables, grow.most);
+    cr_assert_leq(grow.all, 6 * n, "%zu tables: %zu moved", tables, grow.all);
+    size_t bytes = 0;
+    for (size_t i = 0; i < tables; i++) {
+        bytes += table_bytes(&t[i]);
+    }
+    cr_assert_leq(bytes, 11 * n, "%zu tables: %zu bytes", tables, bytes);
+    moved = 0;
+    for (size_t i = 0; i < n; i++) {
+        cr_assert(table_remove(&t[i % tables], &counting, id_hash(i), &items[i]));
+        moves_count(&shrink);
+    }
+    cr_assert_leq(shrink.most, MOVED_MAX, "%zu tables: %zu moved", tables, shrink.most);
+    cr_assert_leq(shrink.all, 6 * n, "%zu tables: %zu moved", tables, shrink.all);
+    for (size_t i = 0; i < tables; i++) {
+        cr_assert_null(t[i].root_, "all memory is given back");
+    }
+    free(items);
+    free(t);
+}
+
+Test(table, many_tables_do_not_grow_all_at_once)
+{
+    change_evenly(16384, 16384 * 61);
+    change_evenly(1000, 1000000);
+    change_evenly(200, 600000);
+}
+
+Test(table, segments_do_not_split_all_at_once)
+{
+    change_evenly(1, 1500000);
+}
+
 struct scan {
     struct table *t;
     size_t visited;
