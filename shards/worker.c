@@ -16,6 +16,7 @@
 enum {
     WIND_DOWN_NS = 2000000000,  /* at the end: for what is in flight to come back */
     LINGER_ROUNDS = 4,          /* looks at the mailboxes before sleeping, after work */
+    SHARE_NS = 500000,          /* so long a script has the thread for itself, as a slice does */
     TURN_LONG_NS = 1000000,     /* turns above it are worth a reading of the CPU clock */
     TURN_CPU_AGE_NS = 100000,   /* the reading before is no older than this, in time of turns */
     TURN_SLEEP_CPU_NS = 10000,  /* what going to sleep and waking up may have cost */
@@ -286,25 +287,40 @@ static void turn(struct worker *w, bool busy)
 }
 
 /* W4: s is in the middle of its turn, and so are those below it. */
-void shard_serve(struct shard *s)
+static void share(struct shard *s)
 {
     struct worker *w = s->worker;
-    assert(s->in_turn && !s->serving);
     io_turn(w->io, 0);
     read_clocks(w);
     for (unsigned i = 0; i < w->count; i++) {
         struct shard *other = w->shards[i];
-        set_clocks(other);
-        if (other->in_turn) {
-            worker_become(other);
-            shard_serve_part(other);
-        } else {
+        if (!other->in_turn) {
             take_in(other);
             run(other);
             answer(other);
+        } else if (other->busy) {
+            set_clocks(other);
+            worker_become(other);
+            shard_serve_part(other);
         }
     }
     worker_become(s);
+}
+
+void shard_serve(struct shard *s)
+{
+    assert(s->in_turn && !s->serving);
+    s->busy = true;
+    share(s);
+    s->busy = false;
+}
+
+void shard_share(struct shard *s)
+{
+    assert(s->in_turn && !s->serving);
+    if (s->worker->count > 1 && clock_mono_ns() - s->worker->now_ns >= SHARE_NS) {
+        share(s);
+    }
 }
 
 /* --- life ------------------------------------------------------------------------------------ */

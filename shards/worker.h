@@ -17,9 +17,9 @@
  *     the ways in which threads may run.
  * W2  While a shard is worked on the thread's variables are its own: worker_become().
  * W3  The thread sleeps only when each of its shards would (README.md, rule 7): all have declared it.
- * W4  A script that runs for long lets its siblings take their turns (shard_serve). Such a turn runs on
- *     top of the script's, to its end: it waits for nobody, so all come to theirs. Its own script may do
- *     the same. Shards below are served as busy shards are; nothing of theirs runs.
+ * W4  A script that runs for long lets its siblings take their turns (shard_share, shard_serve). Such a
+ *     turn runs on top of the script's, to its end: it waits for nobody, so all come to theirs. Its own
+ *     script may do the same. Shards below that are busy (busy.h) are served; nothing of theirs runs.
  *
  * Owner: the worker's thread.
  */
