@@ -242,7 +242,7 @@ static void cmd_debug_oom(struct call *c)
 
 /* --- on every shard --- */
 
-/* Whether another shard of this thread has slept for the same command: they all lost the same time. */
+/* Whether another shard of this thread has slept for the same command: all lost the same time. */
 static bool thread_has_slept(void)
 {
     static _Thread_local struct {

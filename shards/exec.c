@@ -891,7 +891,7 @@ static void chain_join(struct chain *chain, struct run *first)
     chain->last = first->chain_last;
 }
 
-/* A chain has come. There may be one from each shard, of a run or two: they are loaded side by side. */
+/* A chain has come. There may be one from each shard, of a run or two: load them side by side. */
 static void chain_prefetch(const struct run *first)
 {
     run_prefetch(first);

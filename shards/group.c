@@ -35,7 +35,7 @@ static struct op *part_new(struct shard *s, struct conn *conn, struct group *gro
     struct op *op = run_alloc(&s->run_pool, run,
                               sizeof *op + nkeys * sizeof *op->keys + nmarks * sizeof *op->marks);
     *op = *head;
-    op->flags = (head->flags & ~(uint32_t)(OP_HEAD | OP_MUTED)) | OP_PART; /* muted: parts must report */
+    op->flags = (head->flags & ~(uint32_t)(OP_HEAD | OP_MUTED)) | OP_PART; /* parts must report */
     op->keys = (struct key *)(op + 1);
     op->nkeys = 0;
     op->marks = nmarks > 0 ? (uint32_t *)(op->keys + nkeys) : NULL;

@@ -1,5 +1,5 @@
-/* shard.c - a shard's part of a turn (DESIGN.md section 2, "One turn of a shard's loop"). Its worker
- * (worker.h) receives before it, and sends and sleeps after it.
+/* shard.c - a shard's part of a turn (DESIGN.md section 2, "One turn of a shard's loop"). Its
+ * worker (worker.h) receives before it, and sends and sleeps after it.
  *
  *   shard_take_in  route_phase: take in commands, push them to their shards
  *   shard_run      exec_turn: take the mailbox, run what may run, send back what is done

@@ -1,25 +1,29 @@
 /* worker.h - a thread, and the shards that it runs.
  *
  * While there is a core for each, a shard has a thread of its own. When there are more shards than
- * threads (shard-threads: by default one for each usable core), a thread runs several: shards that
- * could only take the core from each other, and would wake each other through the kernel, take turns
- * by a loop instead, and find each other's messages in memory.
+ * threads (shard-threads: by default one for each usable core), a thread runs several. Shards that
+ * could only take the core from each other, and would wake each other through the kernel, take
+ * turns in a loop instead, and find each other's messages in memory.
  *
- *   receive   one io for all of them: submit, sleep when nobody has anything to do, run the handlers
+ *   receive   one io for all: submit, sleep when nobody has anything to do, run the handlers
  *   take in   each shard: its phase, pushed to the mailboxes
  *   run       each shard: what all of them have sent it, in one pass
  *   answer    each shard: what has come back, replies, barrier commands, timers, background
  *
- * So a command whose key lies with a sibling is taken in, run and answered in one turn of the thread.
+ * So a command whose key lies with a sibling is taken in, run and answered in one turn of the
+ * thread.
  *
- * W1  A shard is touched by its worker's thread only. Nothing between two shards depends on whether
- *     they share a thread: mailboxes, phases, lending are the same, and a loop of parts of turns is one of
- *     the ways in which threads may run.
+ * W1  A shard is touched by its worker's thread only. Nothing between two shards depends on
+ *     whether they share a thread: mailboxes, phases, lending are the same, and one part of a turn
+ *     after the other is one of the ways in which threads may run.
  * W2  While a shard is worked on the thread's variables are its own: worker_become().
- * W3  The thread sleeps only when each of its shards would (README.md, rule 7): all have declared it.
- * W4  A script that runs for long lets its siblings take their turns (shard_share, shard_serve). Such a
- *     turn runs on top of the script's, to its end: it waits for nobody, so all come to theirs. Its own
- *     script may do the same. Shards below that are busy (busy.h) are served; nothing of theirs runs.
+ * W3  The thread sleeps only when each of its shards would (README.md, rule 7): all have declared
+ *     it. What a shard sends its siblings from a handler, while they have, wakes nobody: the thread
+ *     looks at their mailboxes when it has received.
+ * W4  A script that runs for long lets its siblings take their turns (shard_share, shard_serve).
+ *     Such a turn runs on top of the script's, to its end: it waits for nobody, so all come to
+ *     theirs. Its own script may do the same. Shards below that are busy (busy.h) are served;
+ *     nothing of theirs runs.
  *
  * Owner: the worker's thread.
  */

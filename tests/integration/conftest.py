@@ -95,7 +95,8 @@ def start_server(*flags, shards=1, threads=None, binary=None):
     count = {None: str(shards), 0: 'auto'}.get(threads, str(threads))
     port, directory = free_port(), tempfile.mkdtemp(prefix='ashlar-test.')
     command = [binary or BINARY, '--port', str(port), '--dir', directory, '--shards', str(shards),
-               '--shard-threads', count, '--enable-debug-command', 'yes', *flags, *shlex.split(os.environ.get('ASHLAR_ARGS', ''))]
+               '--shard-threads', count, '--enable-debug-command', 'yes', *flags,
+               *shlex.split(os.environ.get('ASHLAR_ARGS', ''))]
     return Server(command, port, directory).wait_ready()
 
 

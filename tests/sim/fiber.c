@@ -1,7 +1,8 @@
 /* fiber.c - shards as fibers, and the scheduler (see sim.h).
  *
- * A worker, which is one shard or several, runs worker_main() on a stack of its own. It hands over at sched_point(), sched_rest() and
- * when it waits in io_turn(); the scheduler, on the process's stack, chooses who goes on:
+ * A worker, which is one shard or several, runs worker_main() on a stack of its own. It hands over
+ * at sched_point(), sched_rest() and when it waits in io_turn(); the scheduler, on the process's
+ * stack, chooses who goes on:
  *
  *   RUNS ──sched_point: by chance──► READY ──chosen──► RUNS
  *     │                                └─ frozen: not chosen for so many steps, as a thread that the

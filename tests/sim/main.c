@@ -1,6 +1,7 @@
 /* main.c - seeds (see sim.h and README.md).
  *
- *   sim [--shards N] [--threads N] [--seed N [--verbose[=2]]] [--first N] [--seeds N] [--seconds N] [--mutant NAME]
+ *   sim [--shards N] [--threads N] [--seed N [--verbose[=2]]] [--first N] [--seeds N] [--seconds N]
+ *       [--mutant NAME]
  *
  * The server is started once; each seed is a process forked from there, so that all begin with the
  * same memory and a crash ends one seed only. --seed runs that one alone, as it was run before. */
@@ -85,7 +86,8 @@ static void start_server(void)
     snprintf(count, sizeof count, "%u", options.shards);
     snprintf(threads, sizeof threads, "%u", options.threads > 0 ? options.threads : options.shards);
     char *args[] = {"sim",     "--shards", count, "--shard-pinning", "no", "--port", "0",
-                    "--save",  "",         "--loglevel", "warning", "--shard-threads", threads, NULL};
+                    "--save",  "",         "--loglevel", "warning",
+                    "--shard-threads", threads, NULL};
     struct config *config;
     static struct mem_counter memory;
     mem_thread_register(&memory);

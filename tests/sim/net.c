@@ -1,6 +1,7 @@
 /* net.c - io/io.h in memory (see sim.h). A shard's io knows the sockets of its connections; what a
  * client has sent arrives in portions of any size, one at a time, and so does what is sent to it.
- * Siblings share an io, as on one thread. Wake-ups are a flag, as an eventfd is. Nothing here fails, and nobody listens. */
+ * Siblings share an io, as on one thread. Wake-ups are a flag, as an eventfd is. Nothing here fails,
+ * and nobody listens. */
 #include "io/io.h"
 #include "shards/listener.h"
 #include "tests/sim/sim.h"
