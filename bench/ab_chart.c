@@ -240,7 +240,8 @@ static void draw_marks(FILE *f, const struct ab_panel *p, const struct scale *x,
     if (p->has_bound) {
         double at = place(y, p->bound);
         line(f, x->from, at, x->to, at, "class=\"mark\"");
-        text(f, x->to - 8, at - 6, "text-anchor=\"end\" class=\"marked\"", p->bound_label);
+        /* On the left: curves over the rate climb across a bound on the right. */
+        text(f, x->from + 8, at - 6, "class=\"marked\"", p->bound_label);
     }
     if (p->has_mark) {
         double at = place(x, p->mark);
@@ -293,7 +294,7 @@ bool ab_chart_svg(const struct ab_chart *c, const char *path)
                "font-size=\"12\" fill=\"#333\">\n", WIDTH, height, WIDTH, height);
     fprintf(f, "<style>.grid{stroke:#e4e4e4;stroke-width:1}.axis{stroke:#777;stroke-width:1}"
                ".label{font-size:13px}.mark{stroke:#b30000;stroke-width:1.5;stroke-dasharray:4 3}"
-               ".marked{fill:#b30000}</style>\n");
+               ".marked{fill:#b30000;stroke:#fff;stroke-width:3px;paint-order:stroke}</style>\n");
     fprintf(f, "<rect width=\"%d\" height=\"%d\" fill=\"#fff\"/>\n", WIDTH, height);
     text(f, LEFT, 28, "font-size=\"18\" font-weight=\"bold\"", c->title);
     text(f, LEFT, 50, "font-size=\"13\" fill=\"#666\"", c->subtitle);

@@ -478,7 +478,7 @@ const struct io_handlers worker__handlers = {
 void worker__flush(struct ab_worker *w, uint64_t now_ns)
 {
     struct ab_conn *c = w->dirty;
-    bool open_loop = w->spec->rate > 0 || (w->spec->replay && w->spec->replay_speed > 0);
+    bool timed = worker__is_timed(w->spec);
 
     w->dirty = NULL;
     while (c) {
@@ -490,7 +490,7 @@ void worker__flush(struct ab_worker *w, uint64_t now_ns)
             for (uint32_t i = c->tail; i != c->head && c->ring[(i - 1) & c->mask].sent_ns == 0; i--) {
                 struct ab_request *r = &c->ring[(i - 1) & c->mask];
                 r->sent_ns = now_ns;
-                if (!open_loop && r->tries == 0) {
+                if (!timed && r->tries == 0) {
                     r->intended_ns = now_ns;
                 }
             }

@@ -56,6 +56,12 @@ struct ab_client {
 
 extern const struct io_handlers worker__handlers;
 
+/* Requests have intended starts: an open loop, or a replay in its own time. */
+static inline bool worker__is_timed(const struct ab_run_spec *spec)
+{
+    return spec->rate > 0 || (spec->replay && spec->replay_speed > 0);
+}
+
 void *worker__alloc(size_t count, size_t size);
 struct ab_conn *worker__connect(struct ab_worker *w, struct ab_client *client, int node);
 void worker__conn_free(struct ab_conn *c);

@@ -18,12 +18,6 @@ enum {
     REPLAY_IN_FLIGHT_MAX = 1 << 16, /* of one client; then the replay waits for it */
 };
 
-/* Requests have intended starts: an open loop, or a replay in its own time. */
-static bool is_timed(const struct ab_run_spec *spec)
-{
-    return spec->rate > 0 || (spec->replay && spec->replay_speed > 0);
-}
-
 /* ---- recording ------------------------------------------------------------------------------- */
 
 void worker__record_pending(struct ab_worker *w)
@@ -46,7 +40,7 @@ void worker__record_pending(struct ab_worker *w)
 void worker__record(struct ab_worker *w, const struct ab_request *r, uint64_t now_ns, uint64_t bytes,
                     enum request_result result)
 {
-    bool timed = is_timed(w->spec);
+    bool timed = worker__is_timed(w->spec);
     bool in_window = now_ns >= w->begin_ns && now_ns <= w->end_ns;
 
     w->last_done_ns = now_ns;
@@ -235,7 +229,7 @@ static int64_t time_to_wait(const struct ab_worker *w, uint64_t now_ns)
 {
     int64_t wait = AB_TURN_NS_MAX;
     bool can_issue = w->spec->replay ? w->spec->replay_speed > 0 : w->room_head != w->room_tail;
-    if (is_timed(w->spec) && !w->exhausted && can_issue) {
+    if (worker__is_timed(w->spec) && !w->exhausted && can_issue) {
         int64_t left = (int64_t)(due_ns(w) - now_ns);
         wait = left < wait ? left : wait;
         if (wait < SPIN_NS) {
@@ -337,7 +331,7 @@ static void prepare(struct ab_worker *w)
     w->counts = worker__alloc((size_t)w->command_count, sizeof *w->counts);
     for (int i = 0; i < w->command_count; i++) {
         w->counts[i].latency = ab_hist_new();
-        w->counts[i].service = is_timed(spec) ? ab_hist_new() : NULL;
+        w->counts[i].service = worker__is_timed(spec) ? ab_hist_new() : NULL;
     }
     w->interval[0] = ab_hist_new();
     w->interval[1] = ab_hist_new();

@@ -282,7 +282,7 @@ const struct command hash_commands[] = {
         .tips = tips_random,
     },
     {
-        HASH_ROW("hrandfield", hash__hrandfield, -2, CMD_READONLY | CMD_SLICED,
+        HASH_ROW("hrandfield", hash__hrandfield, -2, CMD_READONLY | CMD_SLICED | CMD_DRAWS,
                  KEY_RO | KEY_ACCESS, "6.2.0"),
         .sliced_from = 3,
         .summary = "Replies fields of a hash drawn at random.",

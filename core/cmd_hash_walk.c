@@ -247,7 +247,7 @@ static void reply_random(struct urn *u, int64_t count, bool with_values)
     u->show.pairs = with_values && out->resp > 2;
     reply_array(out, with_values && !u->show.pairs ? 2 * wanted : wanted);
     if (repeat) {
-        for (; wanted > 0; wanted--) {
+        for (; wanted > 0 && !out->over; wanted--) {
             pause_point(1);
             urn_show(u, urn_draw(u));
         }

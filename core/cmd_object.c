@@ -205,7 +205,8 @@ static const void *value_address(const struct entry *e)
 
 void cmd_debug_object(struct call *c)
 {
-    const struct entry *e = key_peek(c, &c->keys[0]);
+    /* Also one that has expired and is still there. */
+    const struct entry *e = keyspace_find(call_keyspace(c, &c->keys[0]), c->db, &c->keys[0]);
     if (!e) {
         call_error_no_key(c);
         return;

@@ -339,7 +339,7 @@ static void random_count(struct call *c)
         return;
     }
     reply_array(c->out, (size_t)-wanted);
-    for (; wanted < 0; wanted++) {
+    for (; wanted < 0 && !c->out->over; wanted++) {
         pause_point(1);
         struct set_member m;
         set_random(&s, keyspace__random, ks, &m);

@@ -202,7 +202,7 @@ const struct command set_commands[] = {
         .tips = tips_chance,
     },
     {
-        SET_ROW("srandmember", set__srandmember, -2, CMD_READONLY | CMD_SLICED),
+        SET_ROW("srandmember", set__srandmember, -2, CMD_READONLY | CMD_SLICED | CMD_DRAWS),
         .sliced_from = 3,
         ONE_KEY(KEY_RO | KEY_ACCESS),
         .since = "1.0.0",

@@ -489,7 +489,7 @@ const struct command zset_commands[] = {
         .args = args_zpopmax,
     },
     {
-        ZSET_ROW("zrandmember", zset__zrandmember, -2, CMD_READONLY | CMD_SLICED),
+        ZSET_ROW("zrandmember", zset__zrandmember, -2, CMD_READONLY | CMD_SLICED | CMD_DRAWS),
         .sliced_from = 3,
         .keys = {{.flags = KEY_RO | KEY_ACCESS, KEYS_AT(1, 0, 1)}},
         .since = "6.2.0",

@@ -272,7 +272,7 @@ static void reply_sample(struct call *c, const struct zset *z, int64_t wanted, b
     const uint64_t all = zset_count(z);
     if (wanted < 0) { /* with repetitions */
         uint64_t n = 0 - (uint64_t)wanted;
-        for (zset__reply_header(c, n, scores); n > 0; n--) {
+        for (zset__reply_header(c, n, scores); n > 0 && !c->out->over; n--) {
             pause_point(4);
             reply_rank(c, z, random_below(c->ks, all), scores);
         }

@@ -45,6 +45,7 @@ enum command_flag {
     CMD_MOVABLE_KEYS = 1 << 22,
     CMD_SUBSCRIBER = 1 << 23, /* not printed: allowed while a RESP2 connection is subscribed */
     CMD_SLICED = 1 << 24, /* not printed: may work for long, and has pause points (core/pause.h) */
+    CMD_DRAWS = 1 << 25,  /* not printed: with a count it may reply far more than its key holds */
 };
 
 /* ACL categories that the flags do not imply already (READONLY -> @read, FAST -> @fast …; see

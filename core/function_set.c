@@ -325,7 +325,7 @@ static struct function_set *read_payload(struct script_vm *vm, struct slice payl
 {
     static const struct settings bounds = {.proto_max_bulk_len = CODE_MAX_BYTES};
     struct serial_reader r = {.settings = &bounds};
-    if (!serial__footer_is_good(payload, &r.version)) {
+    if (!serial__footer_is_good(payload, false, &r.version)) {
         reply_error(out, "ERR DUMP payload version or checksum are wrong");
         return NULL;
     }

@@ -435,7 +435,7 @@ void serial__write_footer(struct bytes *out, size_t start)
     write_footer(out, start, DUMP_VERSION);
 }
 
-bool serial__footer_is_good(struct slice payload, int *version)
+bool serial__footer_is_good(struct slice payload, bool any_checksum, int *version)
 {
     if (payload.len < DUMP_FOOTER_BYTES) {
         return false;
@@ -446,15 +446,16 @@ bool serial__footer_is_good(struct slice payload, int *version)
     memcpy(&wire_version, footer, sizeof wire_version);
     memcpy(&wire_crc, footer + sizeof wire_version, sizeof wire_crc);
     *version = le16toh(wire_version);
+    const size_t len = payload.len - sizeof wire_crc;
     return *version <= DUMP_VERSION_MAX &&
-           checksum(payload.ptr, payload.len - sizeof wire_crc) == le64toh(wire_crc);
+           (any_checksum || checksum(payload.ptr, len) == le64toh(wire_crc));
 }
 
 enum serial_error serial_load_dump(struct slice payload, const struct settings *settings,
                                    struct serial_loaded *out)
 {
     struct serial_reader r = {.settings = settings};
-    if (!serial__footer_is_good(payload, &r.version)) {
+    if (!serial__footer_is_good(payload, settings->skip_dump_checksum, &r.version)) {
         return SERIAL_BAD_FOOTER;
     }
     r.at = (const uint8_t *)payload.ptr;

@@ -99,6 +99,10 @@ static bool read_plain_node(struct serial_reader *r, struct list *l)
         size_t len = num_format_int(digits, number);
         b = blob_new(digits, len, len);
     }
+    if (b->len == 0) { /* never alone in a node */
+        blob_release(b);
+        return false;
+    }
     list_nodes_append_large(l, b);
     return true;
 }

@@ -85,7 +85,7 @@ void serial__write_string(struct bytes *out, struct slice s, const struct settin
 void serial__write_footer(struct bytes *out, size_t start);
 
 /* --- reading --- */
-bool serial__footer_is_good(struct slice payload, int *version);
+bool serial__footer_is_good(struct slice payload, bool any_checksum, int *version);
 /* n bytes in place, NULL when there are not that many. */
 const uint8_t *serial__read_bytes(struct serial_reader *r, uint64_t n);
 /* A length; false too when a special form stands in its place. */

@@ -39,6 +39,7 @@ struct settings {
     int64_t stream_node_max_bytes, stream_node_max_entries;
     bool rdb_compression, rdb_checksum;
     int sanitize_dump_payload; /* 0 no, 1 yes, 2 clients */
+    bool skip_dump_checksum;   /* DEBUG SET-SKIP-CHECKSUM-VALIDATION */
     int notify_keyspace_events; /* mask of enum event_class */
 };
 

@@ -491,9 +491,12 @@ void slab_collect(void)
 
 bool slab_is_sparse(const void *p)
 {
+    if (chunk_of(p)->owner != own) {
+        return false; /* it came with a value from another shard, who alone may look at its page */
+    }
     const struct page *page = page_of(p);
     return page->in_list && page->used * SPARSE_DEN < page->capacity * SPARSE_NUM &&
-           chunk_of(p)->owner == own && own->room[page->class] != page;
+           own->room[page->class] != page;
 }
 
 size_t slab_idle_bytes(void)

@@ -215,9 +215,16 @@ size_t reply_memory(const struct reply *r)
 
 /* --- Bytes --- */
 
+/* Whether nothing more is to be written, as far as new chunks go. */
+static bool drops(struct reply *r)
+{
+    r->over |= r->bound_bytes > 0 && r->held_bytes_ >= r->bound_bytes;
+    return r->muted || r->over;
+}
+
 char *reply__room_slow(struct reply *r, size_t n)
 {
-    if (r->muted) {
+    if (drops(r)) {
         return NULL;
     }
     append_room(r, n);
@@ -418,7 +425,7 @@ void reply_errorf(struct reply *r, const char *fmt, ...)
 
 void reply__bulk_slow(struct reply *r, const void *data, size_t len)
 {
-    if (r->muted) {
+    if (drops(r)) {
         return;
     }
     if (len <= REPLY_BULK_INLINE_MAX) {
@@ -469,7 +476,7 @@ void reply_bulk_ref(struct reply *r, const void *data, size_t len, void (*releas
     if (release == NULL) {
         release = release_nothing;
     }
-    if (r->muted || len == 0) {
+    if (drops(r) || len == 0) {
         reply_bulk(r, data, len);
         release(owner);
         return;
@@ -584,7 +591,7 @@ void reply_bignum(struct reply *r, const char *digits, size_t len)
 
 struct reply_mark reply_deferred(struct reply *r)
 {
-    if (r->muted) {
+    if (drops(r)) {
         return (struct reply_mark){NULL, 0};
     }
     struct reply_chunk *c = r->tail;

@@ -46,9 +46,12 @@ struct reply {
     size_t total_bytes;
     uint8_t resp;                      /* 2 or 3 */
     bool muted;                        /* writes are dropped (CLIENT REPLY OFF) */
+    bool over;                         /* the bound was reached: what came then is missing */
     uint32_t errors;                   /* error replies written so far */
     char error_code[REPLY_ERROR_CODE_MAX]; /* of the last one: "ERR", "WRONGTYPE" … */
     size_t held_bytes_;                /* private to reply.c: what reply_memory tells */
+    size_t bound_bytes;                /* no new chunk when so much is held; 0: none. Who reads the
+                                          reply must look at over first: it ends anywhere */
     struct reply_chunk *lent_;         /* reply_lend: room for the first chunk, not ours to free */
     size_t lent_bytes_;                /* … header included */
 };

@@ -44,10 +44,13 @@
  * WAIT_RETRIES: the command goes home and is routed anew, as an ordered command at a new place. Its
  * waiter stays as a *placeholder*, behind which nobody who wants list elements is served: the new
  * try finds the element, unless a command that does not wait has taken it first; then it waits
- * again in its old place. That is the one difference from a single thread: commands may come
- * between the push and the serving of such a BLMOVE.
+ * again in its old place. So commands may come between the push and the serving of such a BLMOVE.
  *
  * W4  Home sends something for every placeholder: the command routed anew, or a note to drop it.
+ *
+ * *Several keys* that are filled by commands under way at the same time (one transaction, one pipeline,
+ * several clients): which of them the wait gets goes by the moments at which shards run these commands,
+ * not by their order. A shard, too, runs early what conflicts with nothing that waits. It gets one.
  *
  * Timers are with the shard of the first key. Thread contract: "home" and "shard" (the one that
  * executes) as said at each function.

@@ -510,7 +510,7 @@ static void cmd_debug_htstats(struct call *c)
     broadcast(c, htstats_part, htstats_done, st);
 }
 
-/* --- SET-ACTIVE-EXPIRE --- */
+/* --- SET-ACTIVE-EXPIRE, SET-SKIP-CHECKSUM-VALIDATION --- */
 
 static bool edit_active_expire(struct call *c, struct config *copy)
 {
@@ -524,6 +524,19 @@ static void cmd_debug_deny_scripts(struct call *c)
         atomic_store_explicit(&call_conn(c)->shard->server->scripts_may_all,
                               slice_is(c->argv[2], "1"), memory_order_relaxed);
         reply_ok(c->out);
+    }
+}
+
+static bool edit_skip_checksum(struct call *c, struct config *copy)
+{
+    copy->core.skip_dump_checksum = loose_int(c->argv[2]) != 0;
+    return true;
+}
+
+static void cmd_debug_skip_checksum(struct call *c)
+{
+    if (args_fit(c, 3, 3)) {
+        config_update(c, edit_skip_checksum);
     }
 }
 
@@ -620,6 +633,8 @@ static void cmd_debug_help(struct call *c)
         "    Turn the expiry of keys in the background off or on.",
         "SET-DISABLE-DENY-SCRIPTS <0|1>",
         "    Let scripts call what they may not call otherwise, or not.",
+        "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+        "    Let RESTORE take payloads with a wrong checksum, or not.",
         "SLICES <units> <microseconds>",
         "    What commands that work for long do before they look at the clock, and how much of a",
         "    turn they get; SLICES 1 0 interrupts them wherever that is possible.",
@@ -657,7 +672,7 @@ const struct command debug_subcommands[] = {
         .keys = {{.flags = KEY_RO, KEYS_AT(2, -1, 1)}},
     },
     {DEBUG_ROW("error", cmd_debug_error, -2, ROUTE_HOME, "Replies with an error.")},
-    {DEBUG_ROW("help", cmd_debug_help, -2, ROUTE_HOME, "Says what the subcommands do.")},
+    {DEBUG_ROW("help", cmd_debug_help, 2, ROUTE_HOME, "Says what the subcommands do.")},
     {DEBUG_ROW("htstats", cmd_debug_htstats, -2, ROUTE_BARRIER,
                "Returns statistics of hash tables.")},
     {DEBUG_ROW("log", cmd_debug_log, -2, ROUTE_HOME, "Writes a message to the log.")},
@@ -683,6 +698,8 @@ const struct command debug_subcommands[] = {
     },
     {DEBUG_ROW("set-disable-deny-scripts", cmd_debug_deny_scripts, -2, ROUTE_BARRIER,
                "Lets scripts call all commands, or not.")},
+    {DEBUG_ROW("set-skip-checksum-validation", cmd_debug_skip_checksum, -2, ROUTE_BARRIER,
+               "Lets RESTORE take payloads with a wrong checksum, or not.")},
     {DEBUG_ROW("slices", cmd_debug_slices, -2, ROUTE_BARRIER,
                "Sets the length of slices of commands that work for long.")},
     {

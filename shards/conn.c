@@ -253,15 +253,28 @@ static bool output_over_limit(struct conn *conn)
     return s->now_ns - conn->soft_limit_since_ns > (uint64_t)limit->soft_seconds * 1000000000u;
 }
 
-static void check_output_limit(struct conn *conn)
+size_t conn_output_bound(const struct conn *conn)
 {
-    if (!output_over_limit(conn)) {
+    const int64_t hard_bytes = conn->shard->config->output_limit[conn_class(conn)].hard_bytes;
+    return hard_bytes > 0 ? (size_t)hard_bytes + 2 * REPLY_LARGE_CHUNK : 0; /* as chunks go */
+}
+
+void conn_output_over(struct conn *conn)
+{
+    if (conn->flags & CONN_CLOSING) {
         return;
     }
     counter_add(&conn->shard->stats.output_limit_disconnections, 1);
     log_warning("Client id=%llu addr=%s closed for overcoming of output buffer limits.",
                 (unsigned long long)conn->id, conn->addr);
     conn_close(conn, false);
+}
+
+static void check_output_limit(struct conn *conn)
+{
+    if (output_over_limit(conn)) {
+        conn_output_over(conn);
+    }
 }
 
 void conn_output_ready(struct conn *conn)

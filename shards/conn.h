@@ -112,6 +112,10 @@ struct conn *conn_by_id(const struct shard *shard, uint64_t id);
 void conn_close(struct conn *conn, bool after_reply);
 /* The connection's output has grown outside of a command (MONITOR lines, push messages). */
 void conn_output_ready(struct conn *conn);
+/* Memory of replies that is beyond the connection's hard limit for sure; 0: there is no limit. */
+size_t conn_output_bound(const struct conn *conn);
+/* Replies of its commands have reached that: it is closed. */
+void conn_output_over(struct conn *conn);
 /* Whether commands need no (further) AUTH. */
 bool conn_authenticated(const struct conn *conn);
 size_t conn_query_bytes(const struct conn *conn);      /* input not yet run */

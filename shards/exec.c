@@ -643,7 +643,11 @@ static enum run_state run_op(struct shard *s, struct run *run, struct op *op)
         !slice_is_small(s, op)) {
         return op_begin_sliced(s, run, op, NULL) ? RUN_FINISHED : RUN_LEFT;
     }
-    exec_op(s, op, run->flags & RUN_DIRECT ? &run->conn->out : &run->reply, NULL);
+    const bool direct = run->flags & RUN_DIRECT, bounded = op->command->flags & CMD_DRAWS;
+    exec_op(s, op, direct && !bounded ? &run->conn->out : &run->reply, NULL);
+    if (__builtin_expect(direct && bounded, 0)) { /* only a run's reply has a bound */
+        reply_move(&run->conn->out, &run->reply, run->reply.total_bytes);
+    }
     if (__builtin_expect(op->wait == NULL, 1)) {
         return RUN_FINISHED;
     }
@@ -765,6 +769,20 @@ void exec_return(struct shard *s, struct run *run)
     }
 }
 
+void exec_fence_up(struct shard *s)
+{
+    struct exec *x = s->exec;
+    assert(x->fence == NULL && x->holds == 0 && !x->marked); /* I5 */
+    x->fence = s->executing->run->conn;
+}
+
+void exec_fence_down(struct shard *s)
+{
+    struct exec *x = s->exec;
+    assert(x->fence == s->executing->run->conn && s->executing->run_next == NULL);
+    x->fence_ends = true;
+}
+
 static bool run_holds(const struct run *run)
 {
     return run->at != NULL && (run->at->outcome & (OP_HELD | OP_RESTS));
@@ -783,6 +801,10 @@ static void pass(struct shard *s)
     struct run **link = &x->waiting;
     while (*link != NULL) {
         struct run *run = *link;
+        if (x->fence != NULL && x->fence != run->conn && !sched_has(SCHED_FENCE_OPEN)) {
+            link = &run->next; /* I5 */
+            continue;
+        }
         holders -= run_holds(run);
         switch (run_proceed(s, run)) {
         case RUN_FINISHED:
@@ -796,6 +818,12 @@ static void pass(struct shard *s)
             mark_waiting(x, run); /* I2 */
             counter_add(&s->stats.waited, 1);
             link = &run->next;
+            break;
+        }
+        if (x->fence_ends) {
+            x->fence = NULL;
+            x->fence_ends = false;
+            x->waits_for_horizon = x->waiting != NULL; /* do not sleep: theirs is the next pass */
             break;
         }
         if (x->marked_all && holders == 0) {

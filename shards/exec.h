@@ -15,6 +15,9 @@
  * I4  What a transaction that has stopped in the middle has done here is not seen before it ends:
  *     its slots, those of the commands done included, stay marked, and open[] keeps clients that
  *     are blocked on them from being served. The same holds for a command that rests (slices.h).
+ * I5  While a transaction with a command about the server in it keeps the shard (multi.h), only its
+ *     own runs are looked at. When the fence is put up, nothing older waits here and nothing is held;
+ *     when it is taken down, the pass ends: those who were passed over are older than what follows.
  *
  * Owner: the shard's thread.
  */
@@ -35,6 +38,8 @@ struct exec {
     uint32_t holds;          /* slots held, and one more while the whole shard is */
     uint32_t holders;        /* ops that hold: each is the next one of a waiting run */
     bool held_all;           /* the whole shard is lent */
+    const struct conn *fence; /* I5: whose transaction keeps the shard, NULL: none's */
+    bool fence_ends;         /* … until the end of the run at hand */
     struct message *asked, *asked_last; /* MESSAGE_ASK that wait until the shard is back */
     struct message *late, *late_last;   /* READY and RELEASE that came while a script ran */
     uint64_t ticks;          /* at the end of the command before, where the next one begins; 0: something
@@ -64,10 +69,13 @@ bool exec_must_not_sleep(const struct shard *s);
 /* I4: nobody may be served with keys of this slot now. */
 static inline bool exec_in_transaction(const struct exec *x, uint16_t slot)
 {
-    return x->open[slot] > 0 || x->open_all > 0;
+    return x->open[slot] > 0 || x->open_all > 0 || x->fence != NULL;
 }
 /* For the keyspace's background work: the slot is here and nobody has borrowed it. */
 bool exec_may_touch(void *shard, uint16_t slot);
+/* I5, by the op at hand. */
+void exec_fence_up(struct shard *s);
+void exec_fence_down(struct shard *s);
 /* Runs one command on this thread: the call of op is built, timed and counted. */
 void exec_op(struct shard *s, struct op *op, struct reply *out, struct keyspace *const *views);
 

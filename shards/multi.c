@@ -2,6 +2,8 @@
 #include "shards/multi.h"
 #include "core/num.h"
 #include "shards/commands.h"
+#include "shards/exec.h"
+#include "shards/group.h"
 #include "shards/route.h"
 #include "shards/watch.h"
 #include <assert.h>
@@ -46,7 +48,7 @@ static void multi_release(struct shard *s, struct multi *m)
     m->count = m->at = 0;
     m->args_count = m->args_at = 0;
     m->command_flags = 0;
-    m->aborted = m->kept = false;
+    m->aborted = m->kept = m->stops = m->fenced = false;
     m->check = NULL;
     m->next = s->multi_pool;
     s->multi_pool = m;
@@ -171,6 +173,8 @@ void multi_queue(struct conn *conn, const struct command *cmd, const struct slic
     }
     m->queue[m->count++] = (struct multi_command){cmd, argc};
     m->command_flags |= cmd->flags;
+    m->stops |= cmd->route == ROUTE_BARRIER ||
+                (cmd->route == ROUTE_SUBSCRIBE && conn->watch != NULL); /* wait_for_decision() */
     struct slice *args = m->args + m->args_count;
     m->args_count += argc;
     for (uint32_t i = 0; i < argc; i++) {
@@ -375,6 +379,43 @@ static void wait_for_decision(struct shard *s, struct conn *conn)
     route_barrier(s, conn, &wait, argv, 1);
 }
 
+static void run_fence_up(struct call *c)
+{
+    exec_fence_up(c->host);
+}
+
+static void run_fence_down(struct call *c)
+{
+    exec_fence_down(c->host);
+}
+
+/* I5: a command on all shards which nobody hears about. */
+static void send_fence(struct shard *s, struct conn *conn, const struct command *fence)
+{
+    static const struct slice argv[1];
+    group_on_all(s, conn, fence, argv, 1);
+    conn->last_op->argv = NULL; /* it counts as no command (finish.c, account) */
+    conn->last_op->flags |= OP_MUTED;
+}
+
+static void fence_begin(struct shard *s, struct conn *conn)
+{
+    static const struct command up = {.name = "exec", .full_name = "exec", .run = run_fence_up,
+                                      .arity = 1, .route = ROUTE_ALL, .apart = APART_OK};
+    send_fence(s, conn, &up);
+    conn->multi->fenced = true;
+}
+
+/* What the connection sends next must not run before others that have waited: it stalls. */
+static void fence_end(struct shard *s, struct conn *conn)
+{
+    static const struct command down = {.name = "exec", .full_name = "exec", .run = run_fence_down,
+                                        .arity = 1, .route = ROUTE_ALL, .apart = APART_OK};
+    send_fence(s, conn, &down);
+    conn->last_op->flags |= OP_STALLS;
+    conn->flags |= CONN_STALLED;
+}
+
 /* Up to the end, or a barrier command: then true. */
 static bool send_queued(struct shard *s, struct conn *conn)
 {
@@ -382,6 +423,9 @@ static bool send_queued(struct shard *s, struct conn *conn)
     int db = conn->db;
     uint8_t resp = conn->resp;
     bool stop = false;
+    if (m->stops && !m->fenced) {
+        fence_begin(s, conn);
+    }
     while (m->at < m->count && !stop) {
         const struct multi_command *q = &m->queue[m->at++];
         const struct command *cmd = q->command;
@@ -408,6 +452,9 @@ static bool send_queued(struct shard *s, struct conn *conn)
     if (m->check != NULL) {
         conn->db = db;
         conn->resp = resp;
+    }
+    if (m->fenced && !stop) {
+        fence_end(s, conn);
     }
     return stop;
 }

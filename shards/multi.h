@@ -24,8 +24,15 @@
  * command of another connection could fit between. Hence I2.
  *
  * Where a transaction holds a barrier command (INFO, CONFIG, DEBUG …), that one runs when all
- * before it is answered, and the rest is sent after it, even if the client is gone meanwhile. Then the
- * commands before it are isolated as a whole, and those after it.
+ * before it is answered, and the rest is sent after it, even if the client is gone meanwhile. So that
+ * nothing comes between, it begins with a fence and ends by taking it down:
+ *
+ *   first phase, to every shard:  FENCE ──MORE──► what it has to do there before the barrier
+ *   … answered; the barrier runs at home and may ask the shards; then the next phase …
+ *   last phase, to every shard:   the rest ──MORE──► FENCE DOWN
+ *
+ * A shard with a fence runs nothing but this connection's runs (exec.h, I5). Its place in the order is
+ * that of the fence, on all shards; that a later phase bears a later stamp does not matter then.
  *
  * I1  The ops of a transaction in a run follow one another: all have OP_MULTI, all but the last
  *     OP_MORE.
@@ -34,6 +41,9 @@
  * I4  Arguments of queued commands stay in the connection's input. When that goes before EXEC has
  *     come (input_drop), or when one of them does not lie in it, all are copied to one text, which
  *     the runs then hold as they hold receive buffers.
+ *
+ * I5  Every shard that has got a fence gets the end of it, unless watched keys have changed: then the
+ *     fence does not happen. The connection takes in nothing until the fence is down everywhere.
  *
  * Owner: the connection's home.
  */
@@ -66,6 +76,8 @@ struct multi {
     struct inbuf *text;
     uint32_t command_flags; /* of all commands */
     bool aborted;           /* a command was refused: EXEC will be, too */
+    bool stops;             /* a barrier is among them */
+    bool fenced;            /* I5 */
     /* EXEC */
     struct op *check;       /* of watched keys, in the connection's order; NULL: decided, or none */
     uint32_t at;            /* the next command to send */

@@ -52,6 +52,7 @@ static struct run *run_start(struct shard *s, struct conn *conn, unsigned shard)
 {
     struct route *r = s->route;
     struct run *run = run_new(&s->run_pool, s->id, shard, r->stamp, conn, conn->resp);
+    run->reply.bound_bytes = conn_output_bound(conn);
     if (r->input_of != NULL) {
         run->io_buf = r->input_of->io_buf;
         run->inbuf = r->input_of->inbuf;

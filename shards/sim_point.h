@@ -18,6 +18,7 @@ enum sched_mutant {
     SCHED_CLOSES_EARLY,       /* a phase is closed before its pushes */
     SCHED_HORIZON_LATE,       /* the horizon is read after the mailbox was taken */
     SCHED_SLEEPS_BLINDLY,     /* a sleeper does not look again once it has declared itself */
+    SCHED_FENCE_OPEN,         /* a transaction's fence lets others pass */
     SCHED_ASKS_FORGOTTEN,     /* broadcasts that wait for a lent shard are not run when it is back */
 };
 

@@ -98,9 +98,9 @@ static bool turn_is_over(struct shard *s, struct slices *x, uint64_t turns)
 
 bool slice_is_small(const struct shard *s, const struct op *op)
 {
-    if ((op->command->flags & CMD_DENYOOM) || op->nkeys > SMALL_KEYS_MAX ||
+    if ((op->command->flags & (CMD_DENYOOM | CMD_DRAWS)) || op->nkeys > SMALL_KEYS_MAX ||
         op->argc >= COMMAND_MANY_ARGS || turn_us(s) == 0) {
-        return false; /* it may make something large of its arguments */
+        return false; /* it may make something large of its arguments, or by its count */
     }
     for (uint32_t i = 0; i < op->nkeys; i++) {
         const struct entry *e = keyspace_find(s->keyspace, op->db, &op->keys[i]);

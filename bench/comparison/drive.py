@@ -63,8 +63,11 @@ class Generators:
 
 
 def _call(command, fine=(0,)):
-    r = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
-                       timeout=TIMEOUT_SECONDS)
+    try:
+        r = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                           timeout=TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired as e:
+        raise servers.ServerError(f'{os.path.basename(command[0])} did not end') from e
     out = r.stdout.decode(errors='replace')
     if r.returncode not in fine:
         raise servers.ServerError(f'{os.path.basename(command[0])}: '
@@ -176,54 +179,66 @@ def _wait_idle(server):
 
 # --- hand-over ---
 
+class _Consumers:
+    """Clients that wait in BRPOP, each on a list of its own."""
+
+    def __init__(self, server, count):
+        self.clients, self.by_fd = [], {}
+        self.poll = select.epoll()
+        self.pops = [servers.encode(b'BRPOP', b'queue:%d' % i, b'0') for i in range(count)]
+        self.answers = [len(servers.encode(b'queue:%d' % i, b'job')) for i in range(count)]
+        for i in range(count):
+            c = server.client()
+            self.clients.append(c)
+            self.by_fd[c.socket.fileno()] = i
+            self.poll.register(c.socket, select.EPOLLIN)
+            c.socket.sendall(self.pops[i])
+
+    def served(self):
+        """Waits until each has got its element and waits again; yields the moments of that."""
+        left = len(self.clients)
+        while left:
+            events = self.poll.poll(30)
+            if not events:
+                raise servers.ServerError('a consumer was not served')
+            for fd, _ in events:
+                i = self.by_fd[fd]
+                data = self.clients[i].socket.recv(4096)
+                if len(data) != self.answers[i]:
+                    raise servers.ServerError(f'BRPOP was answered by {data[:80]!r}')
+                yield time.monotonic()
+                self.clients[i].socket.sendall(self.pops[i])
+                left -= 1
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for c in self.clients:
+            c.close()
+
+
 def _handover(server, pairs_wanted, consumers=50):
-    """Consumers wait in BRPOP, each on a list of its own; a producer pushes one element to each list, and
-    again when all have been served. A request is a BRPOP with its LPUSH."""
+    """A producer pushes one element to the list of each consumer, and again when all have been served. A
+    request is a BRPOP with its LPUSH."""
+    push = b''.join(servers.encode(b'LPUSH', b'queue:%d' % i, b'job') for i in range(consumers))
+    done, latencies = 0, []
     with server.client() as producer:
         # Those of the run before are gone, but a server with several threads may not have noticed yet.
         end = time.monotonic() + 10
         while b'blocked_clients:0\r' not in producer.command('INFO', 'clients') and time.monotonic() < end:
             time.sleep(0.01)
-        waiting = []
-        try:
-            for i in range(consumers):
-                c = server.client()
-                waiting.append(c)
-                c.send('BRPOP', f'queue:{i}', 0)
-            push = b''.join(servers.encode(b'LPUSH', b'queue:%d' % i, b'job') for i in range(consumers))
-            pops = [servers.encode(b'BRPOP', b'queue:%d' % i, b'0') for i in range(consumers)]
-            answer = [len(b'*2\r\n$%d\r\nqueue:%d\r\n$3\r\njob\r\n' % (len('queue:%d' % i), i))
-                      for i in range(consumers)]
-            poll = select.epoll()
-            by_fd = {}
-            for i, c in enumerate(waiting):
-                poll.register(c.socket, select.EPOLLIN)
-                by_fd[c.socket.fileno()] = i
-            done, latencies, start = 0, [], time.monotonic()
+        with _Consumers(server, consumers) as waiting:
+            start = time.monotonic()
             while done < pairs_wanted:
                 time.sleep(0.0002)  # the BRPOPs sent last have come to wait
                 sent = time.monotonic()
                 producer.socket.sendall(push)
-                left = consumers
-                while left:
-                    events = poll.poll(30)
-                    if not events:
-                        raise servers.ServerError('a consumer was not served')
-                    for fd, _ in events:
-                        i = by_fd[fd]
-                        data = waiting[i].socket.recv(4096)
-                        if len(data) != answer[i]:
-                            raise servers.ServerError(f'BRPOP was answered by {data[:80]!r}')
-                        latencies.append((time.monotonic() - sent) * 1e6)
-                        waiting[i].socket.sendall(pops[i])
-                        left -= 1
+                latencies += [(at - sent) * 1e6 for at in waiting.served()]
                 for _ in range(consumers):
                     producer.reply()
                 done += consumers
             seconds = time.monotonic() - start
-        finally:
-            for c in waiting:
-                c.close()
     latencies.sort()
     return {'requests': done, 'rps': done / seconds,
             'latency_us': {'p50': latencies[len(latencies) // 2], 'p99': latencies[len(latencies) * 99 // 100],
@@ -324,21 +339,61 @@ def sweep(generators, server, bound, seconds):
     return {'bound': bound, 'best': found['best'], 'points': found['points']}
 
 
-# --- two generators beside each other ---
+# --- generators beside each other ---
 
 CSV_COLUMNS = ('rps', 'mean', 'min', 'p50', 'p95', 'p99', 'max')
+MEMTIER = 'memtier_benchmark'
+# memtier does not pad the numbers of its keys. With a 1 in front they have as many digits as those of the others.
+MEMTIER_FIRST_KEY = 10**11
+
+
+def other_generators():
+    """Those beside ashlar-bench that are installed."""
+    return [name for name in ('redis-benchmark', MEMTIER) if shutil.which(name)]
+
+
+def preload_for_memtier(generators, server):
+    bench(generators, server.port, '--load', generators.keys, '--key-format', 'key:1%011d', '-d', len(workloads.VALUE),
+          '-P', 64)
+
+
+def _by_csv(program, generators, port, command, depth, requests):
+    """ashlar-bench and redis-benchmark take the same options and print the same CSV."""
+    text = _call([program, '-h', '127.0.0.1', '-p', str(port), '-c', str(generators.clients), '-n', str(requests),
+                  '-P', str(depth), '-r', str(generators.keys), '--csv', *command])
+    cells = next(csv.reader(text.strip().splitlines()[-1:]), [])
+    if len(cells) != len(CSV_COLUMNS) + 1:
+        raise servers.ServerError(f'{os.path.basename(program)}: {text.strip()[-200:]}')
+    return {'requests': requests, **{n: float(v) * (1 if n == 'rps' else 1000) for n, v in zip(CSV_COLUMNS, cells[1:])}}
+
+
+def _memtier(generators, port, command, depth, requests):
+    """The same GET or SET: one thread, its keys and value for ours."""
+    each = max(1, requests // generators.clients)  # memtier counts by client
+    words = ['__key__' if workloads.RANDOM in w else '__data__' if w == workloads.VALUE else w for w in command]
+    with tempfile.NamedTemporaryFile('r', prefix='ashlar-compare.', suffix='.json') as result:
+        _call([MEMTIER, '-s', '127.0.0.1', '-p', str(port), '-t', '1', '-c', str(generators.clients), '-n', str(each),
+               f'--pipeline={depth}', f'--command={" ".join(words)}', '--command-key-pattern=R', '--key-prefix=key:',
+               f'--key-minimum={MEMTIER_FIRST_KEY}', f'--key-maximum={MEMTIER_FIRST_KEY + generators.keys - 1}',
+               f'--data-size={len(workloads.VALUE)}', '--distinct-client-seed', '--hide-histogram',
+               '--print-percentiles=50,95,99', f'--json-out-file={result.name}'])
+        totals = json.loads(result.read())['ALL STATS']['Totals']
+    sample = {'requests': each * generators.clients, 'rps': totals['Ops/sec']}
+    sample.update({f'p{float(k[1:]):g}': ms * 1000 for k, ms in totals['Percentile Latencies'].items() if k[0] == 'p'})
+    if 'Max Latency' in totals:
+        sample['max'] = totals['Max Latency'] * 1000
+    return sample
 
 
 def agreement_run(generators, server, generator, command, depth, requests):
-    """The same closed loop with the same options, driven by one of the two. Both print the same CSV; CPU times
-    are theirs and the server's. A flat sample, times in microseconds."""
-    program = generators.ashlar_bench if generator == 'ashlar-bench' else 'redis-benchmark'
+    """The same closed loop with the same options, driven by one of them. CPU times are the generator's and the
+    server's. A flat sample, times in microseconds."""
     mine, before = _generator_cpu_us(), server.cpu_ns()
-    text = _call([program, '-h', '127.0.0.1', '-p', str(server.port), '-c', str(generators.clients), '-n', str(requests),
-                  '-P', str(depth), '-r', str(generators.keys), '--csv', *command])
+    if generator == MEMTIER:
+        sample = _memtier(generators, server.port, command, depth, requests)
+    else:
+        program = generators.ashlar_bench if generator == 'ashlar-bench' else generator
+        sample = _by_csv(program, generators, server.port, command, depth, requests)
     generator_us, server_us = _generator_cpu_us() - mine, (server.cpu_ns() - before) / 1000
-    cells = next(csv.reader([text.strip().splitlines()[-1]]))
-    if len(cells) != len(CSV_COLUMNS) + 1:
-        raise servers.ServerError(f'{generator}: {text.strip()[-200:]}')
-    sample = {n: float(v) * (1 if n == 'rps' else 1000) for n, v in zip(CSV_COLUMNS, cells[1:])}
-    return {**sample, 'requests': requests, 'generator_us': generator_us / requests, 'cpu_us': server_us / requests}
+    n = sample['requests']
+    return {**sample, 'generator_us': generator_us / n, 'cpu_us': server_us / n}

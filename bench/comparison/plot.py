@@ -6,9 +6,10 @@ import math
 import os
 from html import escape
 
-from . import report, workloads
+from . import figures, report, workloads
 
-COLOURS = {'redis': '#c0392b', 'ashlar': '#1a5599', 'ashlar-2': '#6aa5dd', 'memcached': '#3a9a5b', 'turn': '#b9c9d8'}
+# Told apart by lightness, too: red and green alone are not, for many.
+COLOURS = {'redis': '#c0392b', 'ashlar': '#1a4e8a', 'ashlar-2': '#6aa5dd', 'memcached': '#9a9a9a', 'turn': '#c9d3dc'}
 MORE_COLOURS = ['#8e5fb0', '#d98c1f', '#2aa5a0', '#77808a', '#b0587a', '#6b7a2f', '#a0703c',
                 '#1a5599', '#c0392b', '#3a9a5b']
 TEXT, FAINT, TARGET = '#222222', '#dddddd', '#222222'
@@ -111,12 +112,13 @@ def _legend_row(c, names, more):
         c.text(at + 14, 68, more)
 
 
-BAR, GAP = 14, 12
+BAR, GAP = 12, 9
+CHARACTER = 6.4   # pixels of a digit beside a bar, at most
 
 
-def _bars(title, subtitle, rows, names, mark_words, axis_words, log=False, cap=None):
-    """Horizontal bars: rows of (label, {name: (value, words)}, target). A row's bars stand together. What
-    is beyond cap is cut there and says so."""
+def _bars(title, subtitle, rows, names, mark_words, axis_words, marked, log=False, cap=None):
+    """Horizontal bars: rows of (label, {name: (value, words)}, target of the server that is marked). A row's
+    bars stand together. What is beyond cap is cut there and says so."""
     values = [v[0] for _, of, _ in rows for v in of.values()] + [t for *_, t in rows if t]
     high, low = min(max(values), cap or max(values)), max(min(values), 1e-3)
     left, top, width = 30 + 6.6 * max(len(label) for label, *_ in rows), 100, 960
@@ -133,13 +135,18 @@ def _bars(title, subtitle, rows, names, mark_words, axis_words, log=False, cap=N
         here = [n for n in names if n in of]
         c.text(left - 8, y + BAR * len(here) / 2 + 3, label, anchor='end')
         for i, n in enumerate(here):
-            c.box(left, y + BAR * i, x.at(min(of[n][0], high)) - left, BAR - 2, colour(n, names))
-        if target:
-            c.line(x.at(target), y - 3, x.at(target), y + BAR * len(here) + 1, TARGET, 2)
-        for i, n in enumerate(here):
             value, words = of[n]
-            words = f'… {words}' if value > high else words
-            c.text(x.at(min(value, high)) + 5, y + BAR * i + 10, words, size=11, halo=True)
+            words = f'{words} …' if value > high else words
+            end, at = x.at(min(value, high)), y + BAR * i
+            c.box(left, at, end - left, BAR - 2, colour(n, names))
+            beside = end + 5
+            if target and n == marked:
+                mark = x.at(target)
+                c.line(mark, at - 2, mark, at + BAR, 'white', 5)
+                c.line(mark, at - 2, mark, at + BAR, TARGET, 2)
+                if beside - 4 < mark < beside + CHARACTER * len(words) + 4:
+                    beside = mark + 5
+            c.text(beside, at + 9, words, size=11, halo=True)
         y += BAR * len(here) + GAP
     return c.svg()
 
@@ -149,42 +156,42 @@ CPU_CAP = 2.5  # × redis-server: beyond that a bar is cut, or it would leave no
 
 
 def cpu(result):
-    names = report.measured(result, 'speed')
+    names = figures.measured(result, 'speed')
     rows = []
-    for w, cost in report.speed_rows(result):
-        base = cost.get(report.BASE)
-        if not base:
-            continue
-        values = {n: (report.ratio(s, base), f'{s.median:.2f} µs') for n, s in cost.items() if s}
-        rows.append((w.label, values, w.target))
-    return rows and _bars('Server CPU time per request',
-                          'relative to redis-server: shorter is cheaper; µs beside the bars', rows, names,
-                          'target for Ashlar, 1 shard', '× redis-server', cap=CPU_CAP)
+    for w, cost, times in figures.speed_rows(result):
+        if cost.get(figures.BASE):
+            values = {n: (times[n].median, f'{s.median:.2f}') for n, s in cost.items() if s and times[n]}
+            rows.append((w.label, values, w.target))
+    return rows and _bars('Server CPU time per request', 'bars: relative to redis-server, shorter is cheaper; numbers: µs; '
+                          '…: the bar is cut', rows, names, 'target for Ashlar, 1 shard', '× redis-server', figures.OURS,
+                          cap=CPU_CAP)
 
 
 def memory(result):
-    names = report.measured(result, 'memory')
-    rows = [(f'{shape.label}', {n: (s.median, f'{s.median:.1f}') for n, s in cost.items() if s}, shape.target)
-            for shape, cost in report.memory_rows(result)]
-    return rows and _bars('Memory', 'growth of the resident set, bytes per key, container, member, field or entry',
-                          rows, names, 'target for Ashlar', 'bytes')
+    names = figures.measured(result, 'memory')
+    rows = [(f'{shape.label}, per {shape.unit}' if 'per' not in shape.label else shape.label,
+             {n: (s.median, f'{s.median:.1f}') for n, s in cost.items() if s}, shape.target)
+            for shape, cost in figures.memory_rows(result)]
+    return rows and _bars('Memory', 'growth of the resident set by what is stored; shorter is better', rows, names,
+                          'target for Ashlar', 'bytes', figures.OURS)
 
 
 def stalls(result):
     """The waits of others, and beside them what Ashlar says of itself."""
-    names = report.measured(result, 'stalls')
+    names = figures.measured(result, 'stalls')
     target, rows = workloads.STALL_TARGET_US / 1000, []
-    for label, by_server in report.stall_rows(result):
+    for label, by_server in figures.stall_rows(result):
         values = {}
         for n, s in by_server.items():
-            worst = report.worst_wait(s) / 1000
+            worst = figures.worst_wait(s) / 1000
             values[n] = (worst, f'{report.milliseconds(worst * 1000)} ms')
-            if n == report.STALLS_OURS and 'turn_us' in s:
+            if n == figures.STALLS_OURS and 'turn_us' in s:
                 turn = s['turn_us'] / 1000
                 values['turn'] = (max(turn, STALL_LOW_MS), f'{report.milliseconds(s["turn_us"])} ms' if turn else '< 1 ms')
         rows.append((label, values, target))
-    return rows and _bars('Longest wait of others', 'PING or GET on the same shard while it happens; logarithmic', rows,
-                          names + ['turn'] * any('turn' in v for _, v, _ in rows), 'target', 'milliseconds', log=True)
+    return rows and _bars('Longest wait of others', 'PING or GET on the same shard while it happens; logarithmic, shorter '
+                          'is better', rows, names + ['turn'] * any('turn' in v for _, v, _ in rows),
+                          f'target: {target:g} ms', 'milliseconds', figures.STALLS_OURS, log=True)
 
 
 def _frame(c, x, y, x_words, y_words, x_ticks=None, y_ticks=None):
@@ -203,12 +210,12 @@ PANELS = ('p50', 'p99', 'p99.9')
 
 def latency(result):
     """A panel for each percentile, with one scale."""
-    points = report.latency_points(result)
+    points = figures.latency_points(result)
     values = [p[1][k] / 1000 for v in points.values() for p in v for k in PANELS if p[1].get(k)]
     if not values:
         return None
     names = list(points)
-    c = Canvas(1000, 470, 'Latency over rate', 'GET of random keys, 50 connections, open loop: latencies from the moment '
+    c = Canvas(1000, 470, 'Latency over rate', 'GET of random keys, open loop: latencies from the moment '
                'at which a request was due; hollow: less than 98 % of the rate was reached')
     _legend_row(c, names, '')
     y = Axis(min(values) / 1.5, max(values) * 1.5, 410, 110, log=True)
@@ -227,26 +234,30 @@ def latency(result):
 
 
 PERCENTILE_RATE_STEP = 0.5  # of what the base server takes: where latencies are those of a server at ease
+BEYOND_MIN = 5              # so many requests of a run must lie beyond a percentile, or it is not shown
 
 
 def percentiles(result):
-    points = report.latency_points(result)
+    points = figures.latency_points(result)
     base = result.get('latency_base')
     if not points or not base:
         return None
     names = list(points)
     wanted = base['rps'] * PERCENTILE_RATE_STEP
     chosen = {n: min(points[n], key=lambda p: abs(p[0] - wanted)) for n in names}
-    shown = {n: sorted((float(k[1:]), v / 1000) for k, v in p[1].items() if k[0] == 'p' and v and float(k[1:]) < 100)
+    requests = max(p[0] for p in chosen.values()) * base.get('seconds', 1)
+    shown = {n: sorted((float(k[1:]), v / 1000) for k, v in p[1].items()
+                       if k[0] == 'p' and v and requests * (1 - float(k[1:]) / 100) >= BEYOND_MIN)
              for n, p in chosen.items()}
     values = [v for of in shown.values() for _, v in of]
     if not values:
         return None
     rate = max(p[0] for p in chosen.values())
-    c = Canvas(900, 520, 'Latency by percentile', f'GET at {rate:,.0f} requests/s, open loop')
+    c = Canvas(900, 500, 'Latency by percentile', f'GET at {rate:,.0f} requests/s, open loop: latencies from the moment at '
+               'which a request was due; median of the rounds')
     nines = [1 / (1 - q / 100) for of in shown.values() for q, _ in of]
     x = Axis(min(nines), max(nines) * 1.2, 80, 700, log=True)
-    y = Axis(min(values) / 1.5, max(values) * 1.5, 460, 70, log=True)
+    y = Axis(min(values) / 1.5, max(values) * 1.5, 440, 70, log=True)
     marks = [(1 / (1 - q / 100), f'p{q:g}') for q in (50, 90, 99, 99.9, 99.99, 99.999)]
     _frame(c, x, y, 'percentile', 'milliseconds', [m for m in marks if x.low * 0.99 <= m[0] <= x.high])
     for n in names:
@@ -258,30 +269,62 @@ def percentiles(result):
     return c.svg()
 
 
+# Panels of the picture of routing: title, which workloads, targets by number of shards
+ROUTING_PANELS = [
+    ('no pipeline', lambda w: w.kind != 'home' and w.depth == 1, workloads.ROUTING_TARGET_UNPIPELINED),
+    ('16 deep', lambda w: w.kind != 'home' and w.depth == 16, workloads.ROUTING_TARGET),
+    ('64 deep', lambda w: w.kind != 'home' and w.depth == 64, workloads.ROUTING_TARGET),
+    ('keys at home', lambda w: w.kind == 'home',
+     {n: 1.0 if n == 1 else workloads.ROUTING_TARGET_HOME for n in workloads.ROUTING_TARGET}),
+]
+ROUTING_COLOURS = {'GET': '#1a4e8a', 'SET': '#c0392b', 'MGET of 10': '#6aa5dd', 'MSET of 10': '#e39a8f'}
+STROKES_APART = 2.5
+
+
+def _routing_line(c, x, y, w, cost, aside):
+    """One workload: its medians, and their intervals as strokes, which stand a little aside of those of others."""
+    stroke = ROUTING_COLOURS.get(w.label.split(',')[0], MORE_COLOURS[0])
+    hollow = w.kind == 'home' and w.depth == 1
+    c.path([(x.at(n), y.at(t.median)) for n, t in cost], stroke, 2, '3 3' if hollow else '')
+    for n, t in cost:
+        c.line(x.at(n) + aside, y.at(t.low), x.at(n) + aside, y.at(t.high), stroke, 1)
+        c.dot(x.at(n), y.at(t.median), stroke, 3, hollow)
+
+
 def routing(result):
-    rows = [(w, [(n, times) for n, (_, times) in cost.items() if times]) for w, cost in report.routing_rows(result)]
+    """A panel for each depth of the pipeline, with one scale."""
+    rows = [(w, [(n, times) for n, (_, times) in cost.items() if times]) for w, cost in figures.routing_rows(result)]
     rows = [(w, of) for w, of in rows if len(of) > 1]
     if not rows:
         return None
-    c = Canvas(900, 520, 'Cost of routing', 'server CPU time per request × one shard; all shards on one core')
+    c = Canvas(1000, 450, 'Cost of routing', 'server CPU time per request as a multiple of what it is with one shard; all '
+               'shards on one core; strokes: interval of the median')
     counts = sorted({n for _, of in rows for n, _ in of})
-    high = max([t for _, of in rows for _, t in of] + [workloads.ROUTING_TARGET.get(n, 1) for n in counts])
-    low = min(t for _, of in rows for _, t in of)
-    x = Axis(counts[0], counts[-1] * 1.05, 80, 640, log=True)
-    y = Axis(min(0.9, low * 0.95), high * 1.05, 460, 70)
-    _frame(c, x, y, 'shards', '× one shard', [(n, str(n)) for n in counts],
-           [(t, f'{t:.2f}') for t in y.ticks()])
-    labels = [w.key for w, _ in rows]
-    for w, of in rows:
-        line = [(x.at(n), y.at(t)) for n, t in of]
-        c.path(line, MORE_COLOURS[labels.index(w.key) % len(MORE_COLOURS)], 2, '2 3' if w.kind == 'home' else '')
-        for place in line:
-            c.dot(*place, MORE_COLOURS[labels.index(w.key) % len(MORE_COLOURS)])
-    c.path([(x.at(n), y.at(workloads.ROUTING_TARGET[n])) for n in counts if n in workloads.ROUTING_TARGET], TARGET, 1.5,
-           '6 4')
-    c.legend(660, 90, [(w.label, MORE_COLOURS[i % len(MORE_COLOURS)]) for i, (w, _) in enumerate(rows)])
-    for i, words in enumerate(('dashed: target, pipelined', 'dotted: keys at home')):
-        c.text(660, 90 + 18 * (len(rows) + i) + 8, words, fill='#666666')
+    high = max([t.high for _, of in rows for _, t in of] + [workloads.ROUTING_TARGET.get(n, 1) for n in counts])
+    y = Axis(min([0.9] + [t.low for _, of in rows for _, t in of]) * 0.97, high * 1.03, 390, 110)
+    names = [n for n in ROUTING_COLOURS if any(w.label.split(',')[0] == n for w, _ in rows)]
+    at = 16
+    for n in names:
+        c.box(at, 59, 12, 10, ROUTING_COLOURS[n])
+        c.text(at + 17, 68, n)
+        at += 40 + 7 * len(n)
+    c.line(at, 64, at + 22, 64, TARGET, 1.5, '6 4')
+    c.text(at + 28, 68, 'target')
+    c.line(at + 90, 64, at + 112, 64, ROUTING_COLOURS['GET'], 2, '3 3')
+    c.text(at + 118, 68, 'keys at home, no pipeline')
+    for i, (words, belongs, targets) in enumerate(ROUTING_PANELS):
+        x = Axis(counts[0], counts[-1] * 1.1, 75 + 232 * i, 75 + 232 * i + 208, log=True)
+        _frame(c, x, y, 'shards', '× one shard' if i == 0 else '', [(n, str(n)) for n in counts],
+               [(t, f'{t:.2f}' if i == 0 else '') for t in y.ticks()])
+        c.text((x.start + x.end) / 2, 102, words, anchor='middle', weight='bold')
+        line = [(x.at(n), y.at(targets[n])) for n in counts if n in targets]
+        if len(line) > 1:
+            c.path(line, TARGET, 1.5, '6 4')
+        elif line:  # one target alone: a stroke
+            c.line(line[0][0] - 12, line[0][1], line[0][0] + 6, line[0][1], TARGET, 2)
+        here = [(w, of) for w, of in rows if belongs(w)]
+        for at, (w, of) in enumerate(here):
+            _routing_line(c, x, y, w, of, STROKES_APART * (at - (len(here) - 1) / 2))
     return c.svg()
 
 

@@ -1,22 +1,18 @@
-"""report.py - from samples to tables: medians with their spread, ratios to redis, verdicts on targets.
+"""report.py - from numbers (figures.py) to text: report.md, and the parts of it that README.md shows.
 
-markdown() takes what report.json holds and nothing else: the same samples give the same report. Functions
-above it give numbers and are what the tests look at."""
+markdown() takes what report.json holds and nothing else: the same samples give the same report."""
 import statistics
 import textwrap
-from collections import namedtuple
 
 from . import workloads
+from .figures import (AGREEMENT_OURS, BASE, CLOSE, CLOSE_US, CONFIDENCE, OURS, STALLS_OURS, UNTOLD, Stat, agree,
+                      agreement_rows, all_verdicts, collect, judge, latency_points, measured, memory_rows,
+                      memory_verdicts, routing_rows, routing_target, speed_rows, stall_reached, stall_rows, stat,
+                      uniq, worst_wait)
 
-BASE = 'redis'
-OURS = 'ashlar'           # one shard: what the targets of speed and memory are about
-STALLS_OURS = 'ashlar-2'  # two shards: what stalls are measured with
 TITLES = {'redis': 'redis-server', 'ashlar': 'Ashlar, 1 shard', 'memcached': 'memcached'}
 NOTHING = '–'
-UNTOLD = 'untold'        # neither reached nor missed: the machine itself is worse than what is asked
-
-Stat = namedtuple('Stat', 'median low high rounds')
-Verdict = namedtuple('Verdict', 'what value target reached')
+VERDICT_WORDS = {None: NOTHING, True: 'reached', False: '**missed**', UNTOLD: 'cannot be told'}
 
 
 def title(name):
@@ -25,31 +21,6 @@ def title(name):
     if name.startswith('ashlar-'):
         return f'Ashlar, {name[7:]} shards'
     return name
-
-
-def uniq(values):
-    return list(dict.fromkeys(values))
-
-
-def stat(values):
-    """Median, lowest and highest; None of nothing."""
-    values = [v for v in values if v is not None]
-    return Stat(statistics.median(values), min(values), max(values), len(values)) if values else None
-
-
-def collect(samples, field, **wanted):
-    """The stat of a field over the samples whose other fields are as wanted."""
-    return stat([s.get(field) for s in samples
-                 if 'error' not in s and all(s.get(k) == v for k, v in wanted.items())])
-
-
-def ratio(a, b):
-    return a.median / b.median if a and b and b.median else None
-
-
-def reached(value, target):
-    """To the two decimals that targets are given in."""
-    return None if value is None or target is None else round(value, 2) <= target
 
 
 # --- text ---
@@ -66,10 +37,6 @@ def with_spread(s, digits=2):
     return text if s.rounds < 2 else f'{text} ({number(s.low, digits)}–{number(s.high, digits)})'
 
 
-def verdict_text(is_reached):
-    return {None: NOTHING, True: 'reached', False: '**missed**', UNTOLD: 'below what this machine can tell'}[is_reached]
-
-
 def milliseconds(us):
     if us is None:
         return NOTHING
@@ -84,175 +51,100 @@ def grid(rows):
 
 # --- speed ---
 
-def measured(result, section):
-    samples = result.get(section, [])
-    names = [s['name'] for s in result.get('servers', [])]
-    seen = uniq(s['server'] for s in samples)
-    return [n for n in names if n in seen] + [n for n in seen if n not in names]
-
-
-def speed_rows(result):
-    """(workload, {server: Stat of CPU µs per request}) in the order of PERFORMANCE.md, those measured."""
-    samples = result.get('speed', [])
-    there = {s['workload'] for s in samples}
-    names = measured(result, 'speed')
-    return [(w, {n: collect(samples, 'cpu_us', workload=w.key, server=n) for n in names})
-            for w in workloads.SPEED if w.key in there]
-
-
-def speed_verdicts(result):
-    return [Verdict(w.label, ratio(cpu.get(OURS), cpu.get(BASE)), w.target,
-                    reached(ratio(cpu.get(OURS), cpu.get(BASE)), w.target))
-            for w, cpu in speed_rows(result) if w.target is not None]
-
-
 def _speed(result):
     names = measured(result, 'speed')
     others = [n for n in names if n != BASE]
     out = ['## Server CPU time per request, µs', '',
-           'Median of the rounds (fastest–slowest); × is the ratio of medians to redis-server. The verdict is on '
-           'one shard.', '']
+           'Medians. × is the median of the ratios to redis-server, round by round, with its interval; the verdict is '
+           'on that of one shard.', '']
     head = ['workload'] + ([title(BASE)] if BASE in names else [])
     for n in others:
         head += [title(n)] + (['×'] if BASE in names else [])
     rows = [head + ['target ×', '']]
-    for w, cpu in speed_rows(result):
-        row = [w.label] + ([with_spread(cpu[BASE])] if BASE in names else [])
+    for w, cpu, times in speed_rows(result):
+        row = [w.label] + ([number(cpu[BASE] and cpu[BASE].median)] if BASE in names else [])
         for n in others:
-            row.append(with_spread(cpu[n]))
+            row.append(number(cpu[n] and cpu[n].median))
             if BASE in names:
-                row.append(number(ratio(cpu[n], cpu[BASE])))
-        rows.append(row + [number(w.target) if w.target else NOTHING,
-                           verdict_text(reached(ratio(cpu.get(OURS), cpu.get(BASE)), w.target))])
-    out += grid(rows)
-    out += ['<details><summary>Throughput and latency of the same runs (closed loop; ratios within one run only)'
-            '</summary>', '']
-    rows = [['workload'] + [f'{title(n)}: requests/s, p50 / p99 ms' for n in names]]
-    samples = result['speed']
-    for w, _ in speed_rows(result):
+                row.append(with_spread(times[n]))
+        rows.append(row + [number(w.target), VERDICT_WORDS[judge(times.get(OURS), w.target)]])
+    return out + grid(rows) + _speed_details(result, names) + _servers_busy(result)
+
+
+def _speed_details(result, names):
+    out = ['<details><summary>The same runs: spread, throughput and latency (closed loop; ratios within one run only)'
+           '</summary>', '']
+    rows = [['workload'] + [f'{title(n)}: µs (fastest–slowest); requests/s; p50 / p99 ms' for n in names]]
+    for w, cpu, _ in speed_rows(result):
         row = [w.label]
         for n in names:
-            rps, p50, p99 = (collect(samples, f, workload=w.key, server=n) for f in ('rps', 'p50', 'p99'))
+            rps, p50, p99 = (collect(result['speed'], f, workload=w.key, server=n) for f in ('rps', 'p50', 'p99'))
             row.append(NOTHING if rps is None else
-                       f'{rps.median:,.0f}, {milliseconds(p50 and p50.median)} / {milliseconds(p99 and p99.median)}')
+                       f'{with_spread(cpu[n])}; {rps.median:,.0f}; '
+                       f'{milliseconds(p50 and p50.median)} / {milliseconds(p99 and p99.median)}')
         rows.append(row)
-    return out + grid(rows) + ['</details>', ''] + _generator_cost(result)
+    return out + grid(rows) + ['</details>', '']
 
 
-def _generator_cost(result):
-    """A generator that was the bottleneck, or that cost more than the server, is worth knowing."""
-    slack = [s['busy'] for s in result['speed'] if 'busy' in s and s['server'] in (BASE, OURS)]
-    return [] if not slack else [f'The servers were busy for {min(slack) * 100:.0f} to {max(slack) * 100:.0f} % of a '
-                                 f'run (median {statistics.median(slack) * 100:.0f} %).', '']
+def _servers_busy(result):
+    """A generator that was the bottleneck is worth knowing."""
+    busy = [s['busy'] for s in result['speed'] if 'busy' in s and s['server'] in (BASE, OURS)]
+    return [] if not busy else [f'The servers were busy for {min(busy) * 100:.0f} to {max(busy) * 100:.0f} % of a '
+                                f'run (median {statistics.median(busy) * 100:.0f} %).', '']
 
 
 # --- routing ---
 
-def routing_target(workload, shards):
-    if workload.kind == 'home':
-        return workloads.ROUTING_TARGET_HOME
-    if workload.depth == 1:
-        return workloads.ROUTING_TARGET_UNPIPELINED.get(shards)
-    return workloads.ROUTING_TARGET.get(shards)
-
-
-def routing_rows(result):
-    """(workload, {shards: (Stat, × one shard)})"""
-    samples = result.get('routing', [])
-    counts = sorted({s['shards'] for s in samples})
-    rows = []
-    for w in workloads.SPEED + workloads.ROUTING_HOME:
-        of = [s for s in samples if s['workload'] == w.key]
-        if of:
-            cost = {n: collect(of, 'cpu_us', shards=n) for n in counts}
-            rows.append((w, {n: (cost[n], ratio(cost[n], cost.get(1))) for n in counts}))
-    return rows
-
-
-def routing_verdicts(result):
-    return [Verdict(f'{w.label}, {n} shards', times, routing_target(w, n), reached(times, routing_target(w, n)))
-            for w, cost in routing_rows(result) for n, (_, times) in cost.items()
-            if n > 1 and routing_target(w, n) is not None]
-
-
 def _routing(result):
     rows = routing_rows(result)
     counts = list(rows[0][1]) if rows else []
-    table = [['workload'] + [f'{n} shard' + 's' * (n > 1) for n in counts]]
+    table = [['workload'] + ['1 shard, µs' if n == 1 else f'× with {n} shards' for n in counts]]
     for w, cost in rows:
         row = [w.label]
         for n in counts:
             s, times = cost[n]
-            text = f'{with_spread(s)}, × {number(times)}' if n > 1 else with_spread(s)
-            row.append(f'**{text}**' if n > 1 and reached(times, routing_target(w, n)) is False else text)
+            verdict = judge(times, routing_target(w, n))
+            text = number(s and s.median) if n == 1 else with_spread(times)
+            row.append(f'**{text}**' if verdict is False else f'{text} ?' if verdict == UNTOLD else text)
         table.append(row)
     if any(w.kind == 'home' for w, _ in rows):
-        table.append(['target ×, keys at home'] + [number(workloads.ROUTING_TARGET_HOME if n > 1 else 1) for n in counts])
-    table.append(['target ×, pipelined'] + [number(workloads.ROUTING_TARGET.get(n)) for n in counts])
-    table.append(['target ×, no pipeline'] + [number(workloads.ROUTING_TARGET_UNPIPELINED.get(n)) for n in counts])
+        table.append(['target ×, keys at home'] + [NOTHING if n == 1 else number(workloads.ROUTING_TARGET_HOME)
+                                                   for n in counts])
+    for words, targets in (('pipelined', workloads.ROUTING_TARGET),
+                           ('no pipeline', workloads.ROUTING_TARGET_UNPIPELINED)):
+        table.append([f'target ×, {words}'] + [NOTHING if n == 1 else number(targets.get(n)) for n in counts])
     return ['## Cost of routing', '',
-            'Server CPU time per request, µs, by number of shards, all of them on one core (oversubscription is in '
-            'it), median of the rounds (fastest–slowest), and × one shard. Bold: above the target. "Keys at home": all '
-            'connections and keys are of one shard, the others idle.', ''] + grid(table)
+            'Server CPU time per request as a multiple of what it is with one shard, by number of shards, all of them '
+            'on one core (oversubscription is in it): the median of the ratios round by round, with its interval. '
+            'Bold: missed; ?: cannot be told. "Keys at home": all connections and keys are of one shard, the others '
+            'idle.', ''] + grid(table)
 
 
 # --- memory ---
-
-def memory_rows(result):
-    samples = result.get('memory', [])
-    names = measured(result, 'memory')
-    return [(shape, {n: collect(samples, 'bytes', shape=shape.key, server=n) for n in names})
-            for shape in workloads.MEMORY if any(s['shape'] == shape.key for s in samples)]
-
-
-def memory_verdicts(result):
-    out = []
-    for shape, cost in memory_rows(result):
-        ours = cost.get(OURS)
-        value = ours.median if ours else None
-        # Targets are whole bytes; a page more or less is none.
-        out.append(Verdict(shape.label, value, shape.target, None if value is None else round(value) <= shape.target))
-    return out
-
 
 def _memory(result):
     names = measured(result, 'memory')
     rows = [['shape', 'per'] + [title(n) for n in names] + ['target ≤', '']]
     for (shape, cost), verdict in zip(memory_rows(result), memory_verdicts(result)):
         rows.append([shape.label, shape.unit] + [number(cost[n] and cost[n].median, 1) for n in names]
-                    + [shape.target, verdict_text(verdict.reached)])
+                    + [shape.target, VERDICT_WORDS[verdict.reached]])
     return ['## Memory', '', 'Growth of the resident set, bytes for each unit, keys and values included.', '',
             *grid(rows)]
 
 
 # --- latency ---
 
-def latency_points(result):
-    """{server: [(rate, {percentile: median over the rounds}, achieved rate, Stat of p99)]} in order of rate."""
-    out = {}
-    samples = [s for s in result.get('latency', []) if 'error' not in s]
-    for name in measured(result, 'latency'):
-        of = [s for s in samples if s['server'] == name]
-        points = []
-        for rate in sorted({s['rate'] for s in of}):
-            at = [s for s in of if s['rate'] == rate]
-            keys = [k for k in at[0]['latency_us']]
-            points.append((rate, {k: stat([s['latency_us'].get(k) for s in at]).median for k in keys
-                                  if any(s['latency_us'].get(k) is not None for s in at)},
-                           stat([s['rps'] for s in at]).median, stat([s['latency_us'].get('p99') for s in at])))
-        if points:
-            out[name] = points
-    return out
+def _latency_words(result):
+    base = result.get('latency_base')
+    return ('GET of random keys in an open loop: requests are due by the clock, and latency counts from the moment at '
+            'which each was due. ' + (f'Rates are shares of the {base["rps"]:,.0f}/s that {title(base["server"])} '
+                                      'reached in a closed loop. ' if base else ''))
 
 
 def _latency(result):
     points = latency_points(result)
     names = list(points)
-    base = result.get('latency_base')
-    out = ['## Latency over rate', '',
-           'GET of random keys in an open loop: requests are due by the clock, and latency counts from the moment at '
-           'which each was due. ' + (f'Rates are shares of the {base["rps"]:,.0f}/s that {title(base["server"])} '
-                                     'reached in a closed loop. ' if base else '')
+    out = ['## Latency over rate', '', _latency_words(result)
            + 'p50 / p99 (best–worst round) / p99.9, ms; in brackets what was reached where it was less than 98 % of '
            'the rate.', '']
     rows = [['requests/s'] + [title(n) for n in names]]
@@ -286,112 +178,46 @@ def _sweep(result):
 
 # --- agreement ---
 
-CLOSE = 0.10   # percentiles that differ by less than this agree
-CLOSE_US = 20  # and so do those that differ by less: a tick of either's clock
+def _agreement_ms(s):
+    return with_spread(s and Stat(s.median / 1000, s.low / 1000, s.high / 1000, s.rounds), 3)
 
 
-def agreement_rows(result):
-    """(workload, {generator: {field: Stat}})"""
-    samples = result.get('agreement', [])
-    fields = ('rps', 'p50', 'p95', 'p99', 'max', 'generator_us')
-    names = uniq(s['generator'] for s in samples)
-    return [(w, {g: {f: collect(samples, f, workload=w.key, generator=g) for f in fields} for g in sorted(names)[::-1]})
-            for w in workloads.SPEED if any(s['workload'] == w.key for s in samples)]
-
-
-def agree(a, b, apart=0.0):
-    """Whether two Stats tell the same: close, or within what either's rounds differ by. In a closed loop the
-    one that drives the server faster sees shorter latencies: apart is how far their rates are apart."""
-    if not a or not b:
-        return None
-    gap = abs(a.median - b.median)
-    return gap <= max((CLOSE + apart) * max(a.median, b.median), CLOSE_US, a.high - a.low, b.high - b.low)
+def _agreement_percent(s):
+    return NOTHING if s is None else f'{s.median * 100:.0f} %'
 
 
 def _agreement(result):
-    out = ['## ashlar-bench beside redis-benchmark', '',
-           'One redis-server, driven by both in turn: closed loop, 50 connections, one thread, the same commands. Medians '
-           f'(lowest–highest round). Percentiles agree when they differ by less than {CLOSE:.0%} more than the rates do, '
-           f'{CLOSE_US} µs, or the rounds\' own spread.', '']
-    rows = [['workload', 'generator', 'requests/s', '×', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms',
-             'own CPU, µs/request', '×', 'percentiles']]
-    for w, of in agreement_rows(result):
+    rows = agreement_rows(result)
+    out = ['## ashlar-bench beside other load generators', '',
+           'One redis-server, driven by each in turn: closed loop, one thread, the same commands. × is '
+           'ashlar-bench to the other: the median of the ratios round by round, with its interval. "Server busy": the '
+           'server\'s CPU time / time that passed. Where it is near 100 % under both, the server limits and not what '
+           'drives it: throughput can then only differ by what its CPU time per request does.', '']
+    table = [['workload', 'beside', 'requests/s ×', 'own CPU ×', 'server\'s CPU per request ×',
+              'server busy: ashlar-bench', 'server busy: other', 'percentiles']]
+    for w, of, times in rows:
+        for other, t in times.items():
+            ours, theirs = of[AGREEMENT_OURS], of[other]
+            apart = abs(1 - t['rps'].median) if t['rps'] else 0.0
+            differ = [k for k in ('p50', 'p95', 'p99') if agree(ours[k], theirs[k], apart) is False]
+            table.append([w.label, other, *(with_spread(t[f]) for f in ('rps', 'generator_us', 'cpu_us')),
+                          _agreement_percent(ours['busy']), _agreement_percent(theirs['busy']),
+                          f'{", ".join(differ)} differ' if differ else 'agree'])
+    out += grid(table)
+    out += ['Medians (lowest–highest round). Percentiles agree when they differ by less than '
+            f'{CLOSE:.0%} more than the rates do, {CLOSE_US} µs, or the rounds\' own spread.', '']
+    table = [['workload', 'generator', 'requests/s', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms', 'own CPU, µs/request',
+              'server\'s CPU, µs/request']]
+    for w, of, _ in rows:
         for g, f in of.items():
-            other = of.get('redis-benchmark') if g != 'redis-benchmark' else None
-            faster = ratio(f['rps'], other['rps']) if other else None
-            differ = [k for k in ('p50', 'p95', 'p99')
-                      if other and not agree(f[k], other[k], abs(1 - (faster or 1)))]
-            ms = [with_spread(f[k] and Stat(*(v / 1000 for v in f[k][:3]), f[k].rounds), 3)
-                  for k in ('p50', 'p95', 'p99', 'max')]
-            rate = f['rps']
-            rows.append([w.label, g, f'{rate.median:,.0f} ({rate.low:,.0f}–{rate.high:,.0f})' if rate else NOTHING,
-                         number(faster) if other else '', *ms, with_spread(f['generator_us']),
-                         number(ratio(f['generator_us'], other['generator_us'])) if other else '',
-                         '' if not other else 'agree' if not differ else f'{", ".join(differ)} differ'])
-    return out + grid(rows)
+            table.append([w.label, g, NOTHING if f['rps'] is None else
+                          f'{f["rps"].median:,.0f} ({f["rps"].low:,.0f}–{f["rps"].high:,.0f})',
+                          *(_agreement_ms(f[k]) for k in ('p50', 'p95', 'p99', 'max')),
+                          with_spread(f['generator_us']), with_spread(f['cpu_us'])])
+    return out + grid(table)
 
 
 # --- stalls ---
-
-def stall_label(sample):
-    size = f'{sample["size"]:,}'
-    label = workloads.STALL_EVENTS[sample['event']]
-    if sample['kind']:
-        return f'{sample["kind"]} of {size}: {label}'
-    return f'{label}, {size} keys'
-
-
-def stall_rows(result):
-    """(label, {server: sample}) in the order measured."""
-    rows = {}
-    for s in result.get('stalls', []):
-        if 'error' not in s:
-            rows.setdefault(stall_label(s), {})[s['server']] = s
-    return list(rows.items())
-
-
-def worst_wait(sample):
-    return max(sample['get']['max'], sample['ping']['max'])
-
-
-def idle_worst(result, server):
-    """The longest wait while nothing happened, in all the idle periods of a server."""
-    waits = [s['noise']['max'] for s in result.get('stalls', []) if s['server'] == server and 'noise' in s]
-    return max(waits, default=0.0)
-
-
-def stall_reached(result, sample):
-    """Whether nobody waited longer than the target: True, False, or UNTOLD.
-
-    A server that says of itself that a turn took longer has missed it, whatever the probe saw. One that
-    says that none did, while the probe waited longer, has not reached it; but the fault cannot be told
-    from the machine's when the same wait came up while nothing happened, or when its longest turn took
-    that long by the clock and not in CPU time: then somebody else had its core."""
-    target, own, worst = workloads.STALL_TARGET_US, sample.get('turn_us'), worst_wait(sample)
-    if own is not None and own > target:
-        return False
-    if worst <= target:
-        return True
-    machine = max(idle_worst(result, sample['server']), sample.get('turn_wall_us') or 0)
-    return UNTOLD if own is not None and worst <= machine + target else False
-
-
-def stall_verdicts(result):
-    out = []
-    for label, by_server in stall_rows(result):
-        s = by_server.get(STALLS_OURS)
-        if s:
-            is_reached = stall_reached(result, s)
-            own, target = s.get('turn_us'), workloads.STALL_TARGET_US
-            shown = own if own is not None and own > target else worst_wait(s)
-            out.append(Verdict(f'{label}, ' + ('longest turn, ms' if shown == own else 'worst wait, ms'), shown / 1000,
-                               target / 1000, is_reached))
-            if s['event'] == 'deadline':
-                free = s.get('free_seconds')
-                out.append(Verdict(f'{label}: memory free after, s', free, workloads.EXPIRY_TARGET_S,
-                                   free is not None and free <= workloads.EXPIRY_TARGET_S))
-    return out
-
 
 def _stall_cells(sample):
     """worst, p99.9, worst while idle just before"""
@@ -420,45 +246,69 @@ def _stalls(result):
         if ours:
             s = by_server.get(STALLS_OURS)
             turn = s.get('turn_us') if s else None
-            row += ['< 1' if turn == 0 else milliseconds(turn), verdict_text(None if not s else stall_reached(result, s))]
+            row += ['< 1' if turn == 0 else milliseconds(turn), VERDICT_WORDS[None if not s else stall_reached(result, s)]]
         rows.append(row)
     out += grid(rows)
-    ends = [s for s in result['stalls'] if s['event'] == 'deadline']
+    ends = [s for s in result['stalls'] if 'error' not in s and s['event'] == 'deadline']
     for s in ends:
         out.append(f'- {title(s["server"])}: {s["size"]:,} keys of one deadline were gone after '
                    f'{number(s.get("gone_seconds"))} s, their memory was free after {number(s.get("free_seconds"))} s '
                    f'(target for Ashlar: {workloads.EXPIRY_TARGET_S:g} s).')
-    late = stat([s['late']['max'] for s in result['stalls']])
-    realtime = all(s['realtime'] for s in result['stalls'])
-    return out + [''] * bool(ends) + [
+    good = [s for s in result['stalls'] if 'error' not in s]
+    late = stat([s['late']['max'] for s in good])
+    return out + [''] * bool(ends) + ([] if not late else [
         f'The probe itself was late by at most {milliseconds(late.median)} ms (median over the rows; '
-        f'{"real-time" if realtime else "without real-time"} scheduling).', '']
+        f'{"real-time" if all(s["realtime"] for s in good) else "without real-time"} scheduling).', ''])
 
 
 # --- all of it ---
 
-VERDICTS = {'speed': speed_verdicts, 'routing': routing_verdicts, 'memory': memory_verdicts, 'stalls': stall_verdicts}
 PARTS = {'speed': _speed, 'routing': _routing, 'memory': _memory, 'stalls': _stalls, 'latency': _latency,
          'agreement': _agreement}
 PLOTS = {'speed': ['cpu'], 'routing': ['routing'], 'memory': ['memory'], 'latency': ['latency', 'percentiles'],
          'stalls': ['stalls'], 'agreement': []}
 
+RULE = (f'Ratios (speed, routing) are judged by the interval in which their median lies with {CONFIDENCE:.0%} '
+        'certainty, whatever the noise (of 5 rounds: lowest to highest; of 11: third lowest to third highest). A target is '
+        'reached when the whole interval is within it, missed when the whole interval is beyond it, and otherwise it cannot be '
+        'told on this machine (the tables say which). Memory is measured once; how stalls are told from the machine\'s own: bench/README.md.')
 
-def all_verdicts(result):
-    return [(section, v) for section, of in VERDICTS.items() for v in of(result) if v.reached is not None]
+
+def _value(v):
+    if v.value is None:
+        return NOTHING
+    return with_spread(v.value) if isinstance(v.value, Stat) else number(v.value)
+
+
+def _targets(verdicts):
+    """What was missed. One line for each row of a table, whatever columns of it are meant."""
+    rows = {}
+    for section, v in verdicts:
+        rows.setdefault((section, v.what), []).append(v)
+    table = [['missed (stalls: longest turn, ms)', 'is', 'should be']]
+    for (section, what), of in rows.items():
+        targets = uniq(f'{v.target:g}' for v in of)
+        table.append([f'{section}: {what}', '; '.join(f'{v.at} {_value(v)}'.strip() for v in of),
+                      '≤ ' + (targets[0] if len(targets) == 1 else '; '.join(f'{v.target:g}' for v in of))])
+    return grid(table)
 
 
 def _summary(result):
     verdicts = all_verdicts(result)
     if not verdicts:
         return []
-    missed = [(section, v) for section, v in verdicts if not v.reached]
-    untold = [v for _, v in verdicts if v.reached == UNTOLD]
-    out = [f'**{len(verdicts) - len(missed) - len(untold)} of {len(verdicts)} targets of PERFORMANCE.md are reached'
-           + (f', {len(untold)} cannot be told on this machine' if untold else '') + '.**', '']
-    if missed:
-        out += grid([['missed', 'is', 'should be']] + [
-            [f'{section}: {v.what}', number(v.value), f'≤ {v.target:g}'] for section, v in missed])
+    of = {key: [(section, v) for section, v in verdicts if v.reached == key] for key in (True, False, UNTOLD)}
+    within = sum(isinstance(v.value, Stat) and round(v.value.median, 2) <= v.target for _, v in of[UNTOLD])
+    out = [f'**{len(of[True])} of {len(verdicts)} targets of PERFORMANCE.md are reached, {len(of[False])} missed'
+           + (f', {len(of[UNTOLD])} cannot be told on this machine' if of[UNTOLD] else '') + '.**'
+           + (f' Of those that cannot be told, {within} have their median within the target.' if of[UNTOLD] else ''), '']
+    table = [['', 'targets', 'reached', 'missed', 'cannot be told']]
+    for section in uniq(s for s, _ in verdicts):
+        table.append([section, sum(s == section for s, _ in verdicts)]
+                     + [sum(s == section for s, _ in of[key]) for key in (True, False, UNTOLD)])
+    out += grid(table) + [RULE, '']
+    if of[False]:
+        out += _targets(of[False])
     return out
 
 
@@ -479,23 +329,36 @@ def _head(result):
         [name, version, 'load generator'] for name, version in result['generators'].items()])
 
 
+def _problems(result):
+    errors = uniq(f'{s["server"]}, {s.get("workload") or s.get("shape") or s.get("rate")}: {s["error"]}'
+                  for section in PARTS for s in result.get(section, []) if 'error' in s)
+    problems = result.get('problems', []) + errors
+    return ['## Problems', ''] + [f'- {p}' for p in problems] + [''] if problems else []
+
+
 def _wrapped(lines):
     return [w for line in lines for w in (textwrap.wrap(line, 118, break_on_hyphens=False)
-                                          if line[:1] not in ('', '|', ' ', '!', '-') else [line])]
+                                          if line[:1] not in ('', '|', ' ', '!', '-', '<') else [line])]
+
+
+PAGE_PLOTS = {'speed': ['cpu'], 'latency': ['latency']}  # the others stand in the report
 
 
 def for_page(result):
-    """{mark: lines} for a page that tells the results (readme.py): the tables, without headings."""
+    """{mark: lines} for a page that tells the results (readme.py): the compact tables, without headings."""
     parts = {'head': _wrapped(_machine(result) + _summary(result))}
-    for section, part in PARTS.items():
+    for section in ('speed', 'routing', 'memory', 'stalls'):
         if result.get(section):
-            lines = part(result)[2:]
+            lines = PARTS[section](result)[2:]
             start = next((i for i, line in enumerate(lines) if line.startswith('<details>')), len(lines))
             parts[section] = _wrapped(lines[:start])
+    if result.get('latency'):
+        parts['latency'] = _wrapped([_latency_words(result)])
     return parts
 
 
 def markdown(result, plots=None):
+    """The whole report; plots: {name: address of the picture}."""
     plots = plots or {}
     out = _head(result) + _summary(result)
     for section, part in PARTS.items():
@@ -503,9 +366,4 @@ def markdown(result, plots=None):
             continue
         out += part(result)
         out += [line for name in PLOTS[section] if name in plots for line in (f'![{name}]({plots[name]})', '')]
-    errors = uniq(f'{s["server"]}, {s.get("workload") or s.get("shape") or s.get("rate")}: {s["error"]}'
-                  for section in PARTS for s in result.get(section, []) if 'error' in s)
-    problems = result.get('problems', []) + errors
-    if problems:
-        out += ['## Problems', ''] + [f'- {p}' for p in problems] + ['']
-    return '\n'.join(out)
+    return '\n'.join(_wrapped(out + _problems(result)))

@@ -1,11 +1,16 @@
 """sections.py - many runs: speed, routing, memory, latency, agreement. Servers take turns inside every
-workload, so that ratios come from the same minutes. Each section yields flat samples into the report.
+workload, in every second round the other way round: runs of one round are neighbours in time, and figures.py
+compares them with each other only. Each section yields flat samples into the report.
+
+A server that fails a run, or dies, loses its sample and is left out as long as it is dead; the others go on.
 
 With a time budget (--minutes) a section knows when it has to be through. What is left is shared among the
 workloads that are left, and the warm-up of each says how many requests fit into its share: the same
-number for all servers."""
+number for all servers. One that takes longer than its share all the same has fewer rounds."""
+import math
 import re
-import shutil
+import signal
+import statistics
 import time
 
 from . import drive, servers, workloads
@@ -19,6 +24,7 @@ class Context:
     def __init__(self, options, generators, report, progress):
         self.options, self.generators, self.report, self.progress = options, generators, report, progress
         self.cpus, self.port = {options.cpu}, options.port
+        self.dead = set()  # servers that are known to have died
         self.until = None  # with a budget: when this section has to be through (monotonic)
 
     def share(self, parts):
@@ -38,9 +44,29 @@ class Context:
     def start(self, definition):
         return servers.Server(definition, self.port, self.cpus)
 
+    def attempt(self, server, what, action):
+        """What the action returns; None, and a problem in the report, when it fails."""
+        try:
+            return action()
+        except FAILURES as e:
+            self.problem(f'{what}: {server.name}: {str(e)[:300]}')
+            return None
+
+    def tell_dead(self, running, during):
+        """Says who has died since it was last asked."""
+        for server in running:
+            if not server.alive() and server not in self.dead:
+                self.dead.add(server)
+                self.problem(f'{server.name} died during {during}')
+
+
+# What may happen when a server or a generator fails: any of them, a value that is no number included.
+FAILURES = (servers.ServerError, OSError, ValueError, LookupError)
+
 
 class Running:
-    """Starts several servers and stops them all, whatever happens. One that does not start is left out."""
+    """Starts several servers and stops them all, whatever happens: while it stops them, a second Ctrl-C waits.
+    One that does not start is left out."""
 
     def __init__(self, ctx, definitions):
         self.ctx, self.definitions, self.servers = ctx, definitions, []
@@ -60,18 +86,25 @@ class Running:
         return self.servers
 
     def __exit__(self, *_):
-        for s in self.servers:
-            s.stop()
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+        try:
+            for s in self.servers:
+                s.stop()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+def in_turn(items, round_):
+    """Forth and back, so that nobody is always first."""
+    return items[::-1] if round_ % 2 else items
 
 
 def _one_run(ctx, section, server, w, round_, requests, **more):
     try:
         sample = drive.run(ctx.generators, server, w, requests)
-    except (servers.ServerError, OSError) as e:
+    except FAILURES as e:
         ctx.progress(f'{w.label}: {server.name}: {e}')
         ctx.add(section, server=server.name, workload=w.key, round=round_, error=str(e)[:300], **more)
-        if not server.alive():
-            ctx.problem(f'{server.name} died during {w.label}')
         return None
     ctx.add(section, server=server.name, workload=w.key, round=round_, **sample, **more)
     return sample
@@ -83,6 +116,7 @@ def _requests(ctx, w):
 
 RUN_OVERHEAD_SECONDS = 0.15  # starting the generator, connecting
 REQUESTS_MAX_TIMES = 2       # a run that is given much time: so many times its requests at full scale
+ROUNDS_MIN = 3               # even if the time is up
 BUDGET_SHARE = 0.85          # of the time that the measured runs are planned to take: some will be slower
 
 
@@ -100,44 +134,62 @@ def _warm_up(ctx, able, w):
     for s in able:
         try:
             rates.append(drive.run(ctx.generators, s, w, max(w.depth * 10, _requests(ctx, w) // WARM_UP_SHARE))['rps'])
-        except (servers.ServerError, OSError):
+        except FAILURES:
             pass  # the measured runs will say so
     return rates
 
 
+def _able(ctx, running, w):
+    return [s for s in running if s.alive() and ctx.attempt(s, w.label, lambda s=s: drive.supported(s, w))]
+
+
+def _prepare(ctx, able, w, chosen_keys):
+    """Runs what the workload needs and what is not measured itself."""
+    by_key = {n.key: n for n in workloads.SPEED}
+    for need in w.needs:
+        if need not in chosen_keys:
+            for s in able:
+                ctx.attempt(s, w.label,
+                            lambda s=s, need=need: drive.run(ctx.generators, s, by_key[need], _requests(ctx, by_key[need])))
+
+
 def _workloads(ctx, section, running, chosen, rounds, name_of=lambda s: {}, reserve=0):
     """reserve: workloads that are to come behind these, for the budget."""
-    chosen_keys = {w.key for w in chosen}
-    by_key = {w.key: w for w in workloads.SPEED}
-    requests_of = {}
+    requests_of, label = {}, 'filling'
     for number, w in enumerate(chosen, 1):
-        able = [s for s in running if s.alive() and drive.supported(s, w)]
-        for s in able:
-            for need in w.needs:
-                if need not in chosen_keys:
-                    drive.run(ctx.generators, s, by_key[need], _requests(ctx, by_key[need]))
+        ctx.tell_dead(running, label)  # here, too: one that is just ending may not have ended yet
+        able, label = _able(ctx, running, w), w.label
+        _prepare(ctx, able, w, {c.key for c in chosen})
         seconds = ctx.share(len(chosen) - number + 1 + reserve)
+        end = math.inf if seconds is None else time.monotonic() + seconds
         rates = _warm_up(ctx, able, w)
         requests = _requests(ctx, w) if seconds is None or not rates else _requests_in(ctx, w, seconds, rates)
         # Not more than what those before have left: popping from an empty list is something else.
         requests = requests_of[w.key] = min([requests] + [requests_of[n] for n in w.needs if n in requests_of])
         seen = {}
         for round_ in range(rounds):
-            for s in able:
+            if round_ >= ROUNDS_MIN and time.monotonic() > end:
+                break
+            for s in in_turn(able, round_):
                 if s.alive():
                     sample = _one_run(ctx, section, s, w, round_, requests, **name_of(s))
                     if sample:
                         seen.setdefault(s.name, []).append(sample['cpu_us'])
+        ctx.tell_dead(running, label)
         ctx.progress(f'{section} {number}/{len(chosen)} {w.label}: ' + '  '.join(
-            f'{s.name} {sorted(seen[s.name])[len(seen[s.name]) // 2]:.2f}' if s.name in seen else f'{s.name} -'
+            f'{s.name} {statistics.median(seen[s.name]):.2f}' if s.name in seen else f'{s.name} -'
             for s in running) + ' us/request')
 
 
 def _preload(ctx, running):
-    for s in running:
+    """Fills them all; one that cannot be filled is left out."""
+    for s in list(running):
         started = time.monotonic()
-        drive.preload(ctx.generators, s)
-        ctx.progress(f'{s.name}: {ctx.generators.keys} keys loaded in {time.monotonic() - started:.1f} s')
+        if ctx.attempt(s, 'filling', lambda s=s: drive.preload(ctx.generators, s) or True):
+            ctx.progress(f'{s.name}: {ctx.generators.keys} keys loaded in {time.monotonic() - started:.1f} s')
+        else:
+            running.remove(s)
+            s.stop()
 
 
 def speed(ctx, definitions):
@@ -227,7 +279,10 @@ def routing(ctx, definitions):
         _workloads(ctx, 'routing', running, chosen, ctx.options.rounds, lambda s: {'shards': s.definition.shards},
                    len(workloads.ROUTING_HOME) if home else 0)
         if home:
-            _routing_home(ctx, running)
+            try:
+                _routing_home(ctx, running)
+            except FAILURES as e:
+                ctx.problem(f'routing, keys at home: {e}')
 
 
 def _fill(ctx, server, shape, units):
@@ -241,6 +296,20 @@ def _fill(ctx, server, shape, units):
         server.load((servers.encode(*words) for words in shape.commands(units)), shape.lines, batch)
 
 
+def _growth_of(ctx, server, shape, units):
+    """Fills an empty server; bytes for each unit, None if it failed."""
+    try:
+        before, cpu = server.settle(), server.cpu_ns()
+        _fill(ctx, server, shape, units)
+        load_us = (server.cpu_ns() - cpu) / 1000 / units
+        each = (server.settle() - before) / units
+    except FAILURES as e:
+        ctx.add('memory', server=server.name, shape=shape.key, error=str(e)[:300])
+        return None
+    ctx.add('memory', server=server.name, shape=shape.key, units=units, bytes=each, load_us=load_us)
+    return each
+
+
 def memory(ctx, definitions):
     for shape in workloads.MEMORY:
         units = max(100, ctx.options.memory_keys // shape.share)
@@ -250,17 +319,8 @@ def memory(ctx, definitions):
                 continue
             with Running(ctx, [d]) as running:
                 for s in running:
-                    before = s.settle()
-                    cpu = s.cpu_ns()
-                    try:
-                        _fill(ctx, s, shape, units)
-                    except servers.ServerError as e:
-                        ctx.add('memory', server=s.name, shape=shape.key, error=str(e)[:300])
-                        continue
-                    load_us = (s.cpu_ns() - cpu) / 1000 / units
-                    each = (s.settle() - before) / units
-                    ctx.add('memory', server=s.name, shape=shape.key, units=units, bytes=each, load_us=load_us)
-                    line.append(f'{s.name} {each:.1f}')
+                    each = _growth_of(ctx, s, shape, units)
+                    line.append(f'{s.name} {each:.1f}' if each is not None else f'{s.name} -')
         ctx.progress(f'memory {shape.label}: ' + '  '.join(line) + f' bytes/{shape.unit}')
 
 
@@ -277,11 +337,23 @@ def _sweeps(ctx, running, seconds):
     for s in running:
         try:
             found = drive.sweep(ctx.generators, s, SWEEP_BOUND, seconds)
-        except (servers.ServerError, OSError, KeyError) as e:
+        except FAILURES as e:
             ctx.add('sweep', server=s.name, error=str(e)[:300])
             continue
         ctx.add('sweep', server=s.name, **found)
         ctx.progress(f'sweep, {SWEEP_BOUND}: {s.name} {found["best"]:,.0f}/s')
+
+
+def _at_rate(ctx, server, get, rate, step, round_, seconds):
+    """One point of the curve; its p99 in words."""
+    try:
+        point = drive.at_rate(ctx.generators, server, get.command, rate, seconds)
+    except FAILURES as e:
+        ctx.add('latency', server=server.name, rate=rate, step=step, round=round_, error=str(e)[:300])
+        return f'{server.name} -'
+    ctx.add('latency', server=server.name, rate=rate, step=step, round=round_, rps=point.rps,
+            latency_us=point.latency_us)
+    return f'{server.name} {point.latency_us.get("p99", 0):.0f}'
 
 
 def latency(ctx, definitions):
@@ -294,12 +366,14 @@ def latency(ctx, definitions):
         ctx.problem('latency: ashlar-bench has not been built')
         return
     with Running(ctx, definitions) as running:
+        _preload(ctx, running)
         if not running:
             return
-        _preload(ctx, running)
         seconds, sweep_seconds = ctx.options.rate_seconds, max(0.3, ctx.options.rate_seconds / 4)
         base = next((s for s in running if s.name == 'redis'), running[0])
-        full = drive.run(ctx.generators, base, get, _requests(ctx, get))['rps']
+        full = ctx.attempt(base, 'latency', lambda: drive.run(ctx.generators, base, get, _requests(ctx, get))['rps'])
+        if full is None:
+            return
         if ctx.until is not None:
             left, n = ctx.share(1), len(running)
             seconds = max(0.5, left * (1 - SWEEP_BUDGET_SHARE) / (len(steps) * rounds * n * 1.2) - RUN_OVERHEAD_SECONDS)
@@ -311,43 +385,47 @@ def latency(ctx, definitions):
             for round_ in range(rounds):
                 if ctx.is_late() and round_ > 0:
                     break
-                for s in running:
-                    try:
-                        point = drive.at_rate(ctx.generators, s, get.command, rate, seconds)
-                    except (servers.ServerError, OSError) as e:
-                        ctx.add('latency', server=s.name, rate=rate, step=step, round=round_, error=str(e)[:300])
-                        continue
-                    ctx.add('latency', server=s.name, rate=rate, step=step, round=round_, rps=point.rps,
-                            latency_us=point.latency_us)
-                    line.append(f'{s.name} {point.latency_us.get("p99", 0):.0f}')
+                line += [_at_rate(ctx, s, get, rate, step, round_, seconds) for s in in_turn(running, round_)
+                         if s.alive()]
             ctx.progress(f'latency {number}/{len(steps)} at {rate:.0f}/s, p99: ' + '  '.join(line) + ' us')
-        _sweeps(ctx, running, sweep_seconds)
+        _sweeps(ctx, [s for s in running if s.alive()], sweep_seconds)
 
 
 AGREEMENT = [w for w in workloads.SPEED if w.key in ('get-1', 'set-1', 'get-16', 'set-16', 'get-64', 'set-64')]
-GENERATORS = ['redis-benchmark', 'ashlar-bench']
+
+
+def _agreement_run(ctx, server, generator, w, requests):
+    return ctx.attempt(server, f'{w.label} by {generator}', lambda: drive.agreement_run(
+        ctx.generators, server, generator, w.command, w.depth, requests))
 
 
 def agreement(ctx, definitions):
-    """One redis-server, driven by redis-benchmark and by ashlar-bench in turn, with the same options."""
-    if not ctx.generators.ashlar_bench or not shutil.which('redis-benchmark'):
-        ctx.problem('agreement: needs ashlar-bench and redis-benchmark')
+    """One redis-server, driven by ashlar-bench and by the other generators in turn, with the same options."""
+    names = drive.other_generators() + ['ashlar-bench']
+    if not ctx.generators.ashlar_bench or len(names) < 2:
+        ctx.problem('agreement: needs ashlar-bench, and redis-benchmark or memtier_benchmark')
         return
     with Running(ctx, [d for d in definitions if d.name == 'redis']) as running:
-        if not running:
-            return
-        server = running[0]
         _preload(ctx, running)
+        if running and 'memtier_benchmark' in names:
+            ctx.attempt(running[0], 'filling', lambda: drive.preload_for_memtier(ctx.generators, running[0]))
         for number, w in enumerate(AGREEMENT, 1):
+            server = next((s for s in running if s.alive()), None)
+            if server is None:
+                return
             seconds = ctx.share(len(AGREEMENT) - number + 1)
-            warm = [drive.agreement_run(ctx.generators, server, g, w.command, w.depth,
-                                        max(w.depth * 10, _requests(ctx, w) // WARM_UP_SHARE)) for g in GENERATORS]
-            requests = _requests(ctx, w) if seconds is None else _requests_in(
-                ctx, w, seconds, [x['rps'] for x in warm])
+            warm = [_agreement_run(ctx, server, g, w, max(w.depth * 10 * ctx.generators.clients,
+                                                          _requests(ctx, w) // WARM_UP_SHARE)) for g in names]
+            rates = [x['rps'] for x in warm if x]
+            requests = _requests(ctx, w) if seconds is None or not rates else _requests_in(ctx, w, seconds, rates)
             line = []
+            end = math.inf if seconds is None else time.monotonic() + seconds
             for round_ in range(ctx.options.rounds):
-                for g in GENERATORS if round_ % 2 else GENERATORS[::-1]:
-                    sample = drive.agreement_run(ctx.generators, server, g, w.command, w.depth, requests)
-                    ctx.add('agreement', server=server.name, generator=g, workload=w.key, round=round_, **sample)
-                    line.append(f'{g[:5]} {sample["rps"] / 1000:.0f}k')
+                if round_ >= ROUNDS_MIN and time.monotonic() > end:
+                    break
+                for g in in_turn(names, round_):
+                    sample = _agreement_run(ctx, server, g, w, requests) if server.alive() else None
+                    if sample:
+                        ctx.add('agreement', server=server.name, generator=g, workload=w.key, round=round_, **sample)
+                        line.append(f'{g[:5]} {sample["rps"] / 1000:.0f}k')
             ctx.progress(f'agreement {number}/{len(AGREEMENT)} {w.label}: ' + '  '.join(line))

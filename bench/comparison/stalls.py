@@ -21,7 +21,7 @@ import subprocess
 import time
 
 from . import drive, servers, workloads
-from .sections import Running
+from .sections import FAILURES, Running
 
 INTERVAL_US = 500
 CALM_BUSY = 0.25        # the probe alone keeps a server less busy than this
@@ -250,5 +250,5 @@ def stalls(ctx, definitions):
                 for s in running:
                     try:
                         part(s)
-                    except (servers.ServerError, OSError) as e:
+                    except FAILURES as e:
                         ctx.problem(f'stalls: {s.name}: {e}')

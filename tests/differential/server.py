@@ -154,8 +154,9 @@ LOOSE = re.compile(rb'^(COMMAND( (LIST|DOCS|INFO))?$|CLIENT (ID|INFO|LIST|HELP)|
                    rb'DEBUG DIGEST)', re.I)
 # Known differences: patterns of the call, of redis-server's reply and of ours, and why.
 KNOWN = [
-    (rb'^COMMAND GETKEYS(ANDFLAGS)? \s?\S*$', rb'wrong number of arguments', b'', 'arity since Redis 7.2'),
+    (rb'^COMMAND GETKEYS', rb'wrong number of arguments', b'', 'arity since Redis 7.2'),
     (rb'^COMMAND GETKEYS(ANDFLAGS)?\s', rb'^\+QUEUED', b'', 'the same'),
+    (rb'^COMMAND GETKEYS XREAD', rb'^\*', rb'Invalid arguments', 'Redis takes what is behind any word STREAMS'),
     (rb'^COMMAND GETKEYSANDFLAGS EVAL \S+ 1.5', rb'', b'', 'Redis takes the 1'),
     (rb'^CLIENT KILL .*MAXAGE', rb'syntax error', b'', 'Redis 7.4'),
     (rb'^HELLO .*AUTH', rb'WRONGPASS', rb'Syntax error|special characters', 'since Redis 7.2 all is read first'),

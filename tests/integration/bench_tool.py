@@ -6,11 +6,12 @@ import tempfile
 import time
 
 from conftest import ROOT, Server, free_port
+from patience import PATIENCE_SECONDS, wait_until
 
 BENCH = os.environ.get('ASHLAR_BENCH', os.path.join(ROOT, 'build', 'ashlar-bench'))
 
 
-def bench(*args, port=None, timeout=120, check=0, stdin=None):
+def bench(*args, port=None, timeout=2 * PATIENCE_SECONDS, check=0, stdin=None):
     """Runs ashlar-bench; check is the exit status that is expected, None: any."""
     command = [BENCH, *(['-p', str(port)] if port else []), *map(str, args)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, input=stdin)
@@ -41,18 +42,16 @@ class Cluster:
                                      port, directory).wait_ready())
         addresses = ['127.0.0.1:%d' % n.port for n in self.nodes]
         subprocess.run(['redis-cli', '--cluster', 'create', *addresses, '--cluster-yes'], check=True,
-                       capture_output=True, timeout=60)
+                       capture_output=True, timeout=PATIENCE_SECONDS)
         self.clients = [n.client() for n in self.nodes]
-        end = time.time() + 30
-        while any('cluster_state:ok' not in self._cli(n, 'cluster', 'info') for n in self.nodes):
-            assert time.time() < end, 'the cluster does not come up'
-            time.sleep(0.1)
+        wait_until(lambda: all('cluster_state:ok' in self._cli(n, 'cluster', 'info') for n in self.nodes),
+                   'the cluster is up', every=0.1)
         self.ids = [self._cli(n, 'cluster', 'myid').strip() for n in self.nodes]
 
     @staticmethod
     def _cli(node, *args):
         return subprocess.run(['redis-cli', '-p', str(node.port), *args], capture_output=True, text=True,
-                              timeout=30, check=True).stdout
+                              timeout=PATIENCE_SECONDS, check=True).stdout
 
     def migrate(self, slot, source, target):
         """Moves a slot with its keys, step by step, as redis-cli does."""

@@ -347,6 +347,38 @@ def test_who_never_reads_is_disconnected(server, limit, request_bytes):
         assert plain(raw.line("STRLEN mega")) == 500_000
 
 
+DRAWS = -(1 << 40)  # hours of work, and terabytes
+
+
+@pytest.mark.parametrize("commands", [
+    [["HRANDFIELD", "h", DRAWS, "WITHVALUES"]],
+    [["SRANDMEMBER", "s", DRAWS]],
+    [["ZRANDMEMBER", "z", DRAWS]],
+    [["PING"], ["MULTI"], ["HRANDFIELD", "h", DRAWS], ["EXEC"], ["PING"]],
+], ids=["hash", "set", "zset", "multi"])
+def test_a_reply_beyond_the_limit_ends_its_command(server, commands):
+    """The hard limit holds while the command is running: nothing is made that will never be sent."""
+    with Raw(server.port) as raw, config(server, "client-output-buffer-limit", "normal 1000000 0 0"):
+        raw.pipeline([["DEL", "h", "s", "z"], ["HSET", "h", "f", "v"], ["SADD", "s", "m"], ["ZADD", "z", "1", "m"]])
+        hung_up = info(raw, "client_output_buffer_limit_disconnections")
+        with server.socket() as sock:
+            sock.settimeout(PATIENCE_SECONDS)
+            sock.sendall(b"".join(encode(c) for c in commands))
+            assert read_to_the_end(sock) < 1 << 22
+        assert info(raw, "client_output_buffer_limit_disconnections") == hung_up + 1
+        assert plain(raw.call("HGET", "h", "f")) == "v"
+
+
+def read_to_the_end(sock):
+    got = 0
+    try:
+        while piece := sock.recv(65536):
+            got += len(piece)
+    except ConnectionError:
+        pass
+    return got
+
+
 def test_many_who_never_read(server):
     """Eight at once; all are disconnected, memory stays bounded, and comes back."""
     with Raw(server.port) as raw, config(server, "client-output-buffer-limit", "normal 4194304 0 0"):

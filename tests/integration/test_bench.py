@@ -12,6 +12,7 @@ import pytest
 
 from bench_tool import BENCH, bench, bench_json
 from conftest import start_oracle
+from patience import PATIENCE_SECONDS, wait_until
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def names_of(output):
 def test_csv_is_that_of_redis_benchmark(redis_server, options):
     args = ['-n', '300', '-t', TESTS, '--csv', *options]
     theirs = subprocess.run(['redis-benchmark', '-p', str(redis_server.port), *args], capture_output=True,
-                            text=True, timeout=120, check=True).stdout
+                            text=True, timeout=PATIENCE_SECONDS, check=True).stdout
     ours = bench(*args, port=redis_server.port).stdout
     assert names_of(ours) == names_of(theirs)
     for line in ours.splitlines()[1:]:
@@ -51,7 +52,7 @@ def test_quiet_lines_have_the_same_shape(redis_server):
     out = {}
     for name in (BENCH, 'redis-benchmark'):
         done = subprocess.run([name, '-p', str(redis_server.port), '-q', '-n', '500', '-t', 'set,lrange_100'],
-                              capture_output=True, text=True, timeout=60, check=True)
+                              capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True)
         out[name] = [m.group(1) for m in (shape.match(part) for part in re.split('[\r\n]', done.stdout)) if m]
     assert out[BENCH] == out['redis-benchmark'] and len(out[BENCH]) == 3
 
@@ -64,7 +65,7 @@ def test_the_same_keys_are_written(redis_server):
         for name in (BENCH, 'redis-benchmark'):
             client.flushall()
             subprocess.run([name, '-p', str(redis_server.port), '-q', '-n', '2000', '-t', TESTS + ',set', *options],
-                           capture_output=True, timeout=120, check=True)
+                           capture_output=True, timeout=PATIENCE_SECONDS, check=True)
             keys[name] = sorted((k, client.type(k)) for k in client.keys())
         assert keys[BENCH] == keys['redis-benchmark']
 
@@ -234,13 +235,10 @@ def test_idle_connections(redis_server):
     before = client.info('clients')['connected_clients']
     idle = subprocess.Popen([BENCH, '-p', str(redis_server.port), '-I', '-c', '17'], stdout=subprocess.DEVNULL)
     try:
-        end = time.time() + 20
-        while client.info('clients')['connected_clients'] < before + 17:
-            assert time.time() < end
-            time.sleep(0.02)
+        wait_until(lambda: client.info('clients')['connected_clients'] >= before + 17)
     finally:
         idle.terminate()
-        idle.wait(20)
+        idle.wait(PATIENCE_SECONDS)
 
 
 # ---- verification -----------------------------------------------------------------------------------
@@ -298,14 +296,14 @@ def test_open_loop_shows_a_stall_and_closed_loop_hides_it(redis_server):
                             port=redis_server.port)['runs'][0]
         thread.join()
         return result
-    opened = run('--rate', 1000)
-    closed = run()
-    # 300 of 3000 were due during the stall, with 0 to 300 ms to wait: about 200 waited more than 100 ms.
-    assert opened['latency_us']['max'] >= 290000
-    assert opened['latency_us']['p99'] >= 150000
-    # Two requests of thousands: what the closed loop reports as p99 knows nothing of it.
-    assert closed['latency_us']['max'] >= 290000
-    assert closed['latency_us']['p99'] < opened['latency_us']['p99']
+
+    def shows():  # unless the machine is so busy that it stalls by itself
+        opened = run('--rate', 1000)['latency_us']
+        closed = run()['latency_us']
+        # 300 of 3000 were due during the stall, with 0 to 300 ms to wait: about 200 waited more than 100 ms.
+        # Two requests of thousands: what the closed loop reports as p99 knows nothing of it.
+        return min(opened['max'], closed['max']) >= 290000 and opened['p99'] >= 150000 and closed['p99'] < opened['p99']
+    wait_until(shows)
 
 
 def test_overload_is_reported_not_hidden(redis_server):
@@ -371,9 +369,9 @@ def test_a_server_that_dies_ends_the_run():
     thread = threading.Thread(target=lambda: done.append(
         bench('--duration', 60, '-t', 'get', '-q', port=server.port, check=None)))
     thread.start()
-    time.sleep(1)
+    wait_until(lambda: calls(server.client(), 'get') > 0, 'it runs')
     server.stop()
-    thread.join(30)
+    thread.join(PATIENCE_SECONDS)
     assert done and done[0].returncode == 1 and 'closed the connection' in done[0].stderr
 
 

@@ -2,16 +2,20 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import textwrap
+import time
 import xml.etree.ElementTree
 
 import pytest
 
 from conftest import BINARY, ROOT
+from patience import PATIENCE_SECONDS
 
 sys.path.insert(0, os.path.join(ROOT, 'bench'))
-from comparison import plot, readme, report, servers, stalls, workloads  # noqa: E402
+from comparison import drive, figures, plot, readme, report, servers, stalls, workloads  # noqa: E402
 
 COMPARE = os.path.join(ROOT, 'bench', 'compare')
 BUILD = os.path.dirname(os.path.abspath(BINARY))
@@ -56,7 +60,7 @@ def full():
              probe('ashlar-2', 'deadline', 5000.0, gone_seconds=0.5, free_seconds=1.5)]
     stall[-1]['kind'] = None
     agreement = [{'server': 'redis', 'generator': g, 'workload': 'get-16', 'round': i, 'rps': r, 'p50': p50 + i,
-                  'p95': 1000.0, 'p99': 2000.0, 'max': 3000.0, 'generator_us': us}
+                  'p95': 1000.0, 'p99': 2000.0, 'max': 3000.0, 'generator_us': us, 'cpu_us': 8.0}
                  for g, r, p50, us in (('redis-benchmark', 1e5, 500.0, 2.0), ('ashlar-bench', 1.25e5, 800.0, 1.0))
                  for i in range(3)]
     sweep = [{'server': 'redis', 'bound': 'p99<1ms', 'best': 1000.0, 'points': []},
@@ -72,66 +76,83 @@ def table_row(text, first):
 
 
 def test_median_and_spread():
-    s = report.stat([9.0, None, 1.0, 2.0])
+    s = figures.stat([9.0, None, 1.0, 2.0])
     assert (s.median, s.low, s.high, s.rounds) == (2.0, 1.0, 9.0, 3)
-    assert report.stat([]) is None and report.stat([None]) is None
+    assert figures.stat([]) is None and figures.stat([None]) is None
     assert report.with_spread(s) == '2.00 (1.00–9.00)'
-    assert report.with_spread(report.stat([1.234])) == '1.23'
+    assert report.with_spread(figures.stat([1.234])) == '1.23'
     assert report.with_spread(None) == report.NOTHING
 
 
 def test_errors_are_not_samples(full):
-    assert report.collect(full['speed'], 'cpu_us', workload='set-16', server='memcached') is None
-    assert report.collect(full['speed'], 'cpu_us', workload='get-16', server='redis').median == 2.0
+    assert figures.collect(full['speed'], 'cpu_us', workload='set-16', server='memcached') is None
+    assert figures.collect(full['speed'], 'cpu_us', workload='get-16', server='redis').median == 2.0
 
 
-def test_ratio_needs_both():
-    a, b = report.stat([1.0]), report.stat([4.0])
-    assert report.ratio(a, b) == 0.25
-    assert report.ratio(a, None) is None and report.ratio(None, b) is None and report.ratio(a, report.stat([0])) is None
+@pytest.mark.parametrize('count, cut', [(1, 0), (2, 0), (3, 0), (5, 0), (7, 0), (8, 1), (10, 1), (11, 2), (20, 5)])
+def test_interval_of_the_median(count, cut):
+    """So many rounds left out at each end keep the chance that the median lies outside below 10 %."""
+    values = [float(v) for v in range(count)][::-1]
+    assert figures.interval(values) == (cut, count - 1 - cut)
 
 
-@pytest.mark.parametrize('value, target, expected', [
-    (0.48, 0.48, True), (0.484, 0.48, True), (0.486, 0.48, False), (0.1, None, None), (None, 0.5, None)])
-def test_targets_have_two_decimals(value, target, expected):
-    assert report.reached(value, target) is expected
+def test_ratios_are_of_the_same_round():
+    # The machine was three times as slow in the second round, and nothing came of the third one.
+    samples = cpu('redis', 'get-16', 2.0, 6.0, 2.0, 2.0) + cpu('ashlar', 'get-16', 1.0, 3.0, 1.0, 1.2)
+    samples[2] = {'server': 'redis', 'workload': 'get-16', 'round': 2, 'error': 'gone'}
+    r = figures.paired(samples, 'cpu_us', 'server', 'ashlar', 'redis')
+    assert (r.median, r.low, r.high, r.rounds) == (0.5, 0.5, 0.6, 3)
+    assert figures.paired(samples, 'cpu_us', 'server', 'ashlar', 'memcached') is None
+    assert figures.paired(samples, 'no such field', 'server', 'ashlar', 'redis') is None
+
+
+@pytest.mark.parametrize('low, high, target, expected', [
+    (0.4, 0.48, 0.48, True), (0.4, 0.484, 0.48, True), (0.4, 0.486, 0.48, figures.UNTOLD),
+    (0.48, 0.6, 0.48, figures.UNTOLD), (0.485, 0.6, 0.48, figures.UNTOLD), (0.49, 0.6, 0.48, False),
+    (0.5, 0.5, None, None)])
+def test_verdict_on_a_ratio(low, high, target, expected):
+    assert figures.judge(figures.Stat((low + high) / 2, low, high, 5), target) == expected
+    assert figures.judge(None, target) is None
 
 
 def test_speed(full):
-    verdicts = {v.what: v for v in report.speed_verdicts(full)}
-    assert verdicts['GET, 16 deep'].value == 0.5 and not verdicts['GET, 16 deep'].reached  # target 0.48
-    assert verdicts['SET, 16 deep'].reached                                                # target 0.50
+    verdicts = {v.what: v for v in figures.speed_verdicts(full)}
+    assert verdicts['GET, 16 deep'].value.median == 0.45            # of 0.45, 1.10, 0.11
+    assert verdicts['GET, 16 deep'].reached == figures.UNTOLD       # target 0.48
+    assert verdicts['SET, 16 deep'].reached is True                 # target 0.50
     row = table_row(report.markdown(full), 'GET, 16 deep')
-    assert row[1:] == ['2.00 (1.00–9.00)', '1.00 (0.90–1.10)', '0.50', '1.20 (1.20–1.20)', '0.60', '4.00', '2.00',
-                       '0.48', '**missed**']
+    assert row[1:] == ['2.00', '1.00', '0.45 (0.11–1.10)', '1.20', '0.60 (0.13–1.20)', '4.00', '2.00', '0.48',
+                       'cannot be told']
+    assert '1.00 (0.90–1.10); 1,000,000;' in report.markdown(full)  # the details: spread, throughput
 
 
 def test_routing(full):
-    verdicts = {v.what: v.reached for v in report.routing_verdicts(full)}
-    assert verdicts == {'GET, 16 deep, 2 shards': True, 'GET, 16 deep, 16 shards': False,
-                        'GET, no pipeline, 16 shards': True}
-    text = report.markdown(full)
-    assert '| **1.60, × 1.60** |' in text and '| 9.00, × 1.80 |' in text and '**9.00' not in text
+    verdicts = {(v.what, v.at): v.reached for v in figures.routing_verdicts(full)}
+    assert verdicts == {('GET, 16 deep', '2 shards'): True, ('GET, 16 deep', '16 shards'): False,
+                        ('GET, no pipeline', '16 shards'): True}
+    row = table_row(report.markdown(full), 'GET, 16 deep')
+    rows = [line for line in report.markdown(full).splitlines() if line.startswith('| GET, ') and '**1.60**' in line]
+    assert len(rows) == 1 and '| GET, no pipeline | 5.00 | 1.80 | 1.20 |' in report.markdown(full), row
 
 
 def test_keys_at_home_have_a_target_of_their_own(full):
     full['routing'] += (cpu('ashlar', 'home-get-1', 5.0, 5.0, 6.0, shards=1) +
-                        cpu('ashlar-2', 'home-get-1', 5.2, 5.1, 5.0, shards=2))
-    verdicts = {v.what: (v.target, v.reached) for v in report.routing_verdicts(full)}
-    assert verdicts['GET, no pipeline, keys at home, 2 shards'] == (1.02, True)
-    full['routing'][-3:] = cpu('ashlar-2', 'home-get-1', 5.2, shards=2)
-    assert not {v.what: v.reached for v in report.routing_verdicts(full)}['GET, no pipeline, keys at home, 2 shards']
-    assert '5.00 (5.00–6.00)' in report.markdown(full) and 'target ×, keys at home' in report.markdown(full)
+                        cpu('ashlar-2', 'home-get-1', 5.0, 5.1, 5.0, shards=2))
+    verdicts = {(v.what, v.at): (v.target, v.reached) for v in figures.routing_verdicts(full)}
+    assert verdicts['GET, no pipeline, keys at home', '2 shards'] == (1.02, True)
+    full['routing'][-3:] = cpu('ashlar-2', 'home-get-1', 5.2, 5.2, 6.0, shards=2)
+    text = report.markdown(full)
+    assert '| 1.04 (1.00–1.04) ? |' in text and 'target ×, keys at home' in text
 
 
 def test_memory_targets_are_whole_bytes(full):
-    assert [(v.value, v.reached) for v in report.memory_verdicts(full)] == [(72.3, True)]
+    assert [(v.value, v.reached) for v in figures.memory_verdicts(full)] == [(72.3, True)]
     full['memory'][1]['bytes'] = 72.6
-    assert not report.memory_verdicts(full)[0].reached
+    assert not figures.memory_verdicts(full)[0].reached
 
 
 def test_latency(full):
-    points = report.latency_points(full)
+    points = figures.latency_points(full)
     assert [p[0] for p in points['redis']] == [1000, 2000]
     assert points['redis'][0][1]['p50'] == 31.0
     row = table_row(report.markdown(full), '2,000')
@@ -140,19 +161,21 @@ def test_latency(full):
 
 
 def test_agreement(full):
-    rows = [line for line in report.markdown(full).splitlines() if line.startswith('| GET, 16 deep | ashlar-bench')]
-    cells = [c.strip() for c in rows[0].strip('|').split('|')]
-    assert cells[2].startswith('125,000') and cells[3] == '1.25' and cells[9] == '0.50' and cells[10] == 'p50 differ'
-    a, b = report.stat([100.0, 110.0]), report.stat([150.0, 151.0])
-    assert not report.agree(a, b) and report.agree(a, b, apart=0.25) and report.agree(a, report.stat([115.0]))
-    assert report.agree(report.stat([100.0, 160.0]), b) and report.agree(None, b) is None
+    rows = [[c.strip() for c in line.strip('|').split('|')] for line in report.markdown(full).splitlines()
+            if line.startswith('| GET, 16 deep | ')]
+    ratios = next(r for r in rows if r[1] == 'redis-benchmark' and '%' in r[5])
+    assert ratios[2:] == ['1.25 (1.25–1.25)', '0.50 (0.50–0.50)', '1.00 (1.00–1.00)', '100 %', '80 %', 'p50 differ']
+    assert next(r for r in rows if r[1] == 'ashlar-bench')[2].startswith('125,000')
+    a, b = figures.stat([100.0, 110.0]), figures.stat([150.0, 151.0])
+    assert not figures.agree(a, b) and figures.agree(a, b, apart=0.25) and figures.agree(a, figures.stat([115.0]))
+    assert figures.agree(figures.stat([100.0, 160.0]), b) and figures.agree(None, b) is None
 
 
 def test_stalls(full):
-    verdicts = {v.what: v.reached for v in report.stall_verdicts(full)}
-    assert verdicts == {'zset of 1,000: COPY on its shard, worst wait, ms': True,
-                        'all keys expire at one moment, 1,000 keys, worst wait, ms': False,
-                        'all keys expire at one moment, 1,000 keys: memory free after, s': False}
+    verdicts = {(v.what, v.at): v.reached for v in figures.stall_verdicts(full)}
+    assert verdicts == {('zset of 1,000', 'COPY on its shard (worst wait)'): True,
+                        ('1,000 keys', 'all keys expire at one moment (worst wait)'): False,
+                        ('1,000 keys', 'one deadline: memory free after, s'): False}
     row = table_row(report.markdown(full), 'zset of 1,000: COPY on its shard')
     assert row[1:] == ['2000', '1000', '0.08', '0.90', '0.45', '0.08', '–', 'reached']
     assert 'gone after 0.50 s, their memory was free after 1.50 s' in report.markdown(full)
@@ -162,8 +185,8 @@ def test_stalls(full):
     (900.0, 0, 0, 80.0, True),                 # nobody waited
     (900.0, 1200, 1300, 80.0, False),          # the probe was lucky: the server knows better
     (5000.0, 0, 900, 80.0, False),             # they waited, the machine was quiet: it is ours
-    (5000.0, 0, 900, 4500.0, report.UNTOLD),   # such waits come without any cause
-    (5000.0, 300, 4800, 80.0, report.UNTOLD),  # another had the core
+    (5000.0, 0, 900, 4500.0, figures.UNTOLD),   # such waits come without any cause
+    (5000.0, 300, 4800, 80.0, figures.UNTOLD),  # another had the core
     (50000.0, 300, 4800, 80.0, False),         # … but not for that long
     (5000.0, None, None, 4500.0, False),       # no view of its own: what the probe saw counts
     (5000.0, 1200, 5000, 9000.0, False)])
@@ -171,30 +194,40 @@ def test_verdicts_of_stalls(full, worst, turn, wall, idle, expected):
     own = {} if turn is None else {'turn_us': turn, 'turn_wall_us': wall}
     sample = probe('ashlar-2', 'copy', worst, noise={'max': idle}, **own)
     full['stalls'] = [sample]
-    assert report.stall_reached(full, sample) == expected
-    assert report.stall_verdicts(full)[0].reached == expected
-    text = report.markdown(full)
-    assert ('cannot be told' in text) == (expected == report.UNTOLD)
+    assert figures.stall_reached(full, sample) == expected
+    assert figures.stall_verdicts(full)[0].reached == expected
+    assert table_row(report.markdown(full), 'stalls')[1:] == ['1'] + [
+        '1' if expected == of else '0' for of in (True, False, figures.UNTOLD)]
 
 
 def test_tables_go_into_a_page(full, tmp_path):
     page = tmp_path / 'README.md'
     page.write_text('before\n<!-- compare:speed -->\nold\n<!-- end -->\nbetween\n<!-- compare:nothing -->\nkept\n'
-                    '<!-- end -->\nafter\n<!-- compare:stalls -->\n<!-- end -->\n')
+                    '<!-- end -->\nafter\n<!-- compare:stalls -->\n<!-- end -->\n<!-- compare:latency -->\n'
+                    '<!-- end -->\n<!-- compare:head -->\n<!-- end -->\n')
     readme.put(full, page)
     text = page.read_text()
-    assert 'old' not in text and '| GET, 16 deep |' in text and 'zset of 1,000' in text and '##' not in text
+    assert '\nold\n' not in text and '| GET, 16 deep |' in text and 'zset of 1,000' in text and '##' not in text
+    assert '<details>' not in text and 'targets of PERFORMANCE.md' in text
     assert text.startswith('before\n') and 'between\n<!-- compare:nothing -->\nkept\n<!-- end -->\nafter\n' in text
-    for name in re.findall(r'!\[.*?\]\((.*?)\)', text):
-        xml.etree.ElementTree.parse(tmp_path / name)
+    whole = (tmp_path / 'bench' / 'REPORT.md').read_text()
+    for heading in ('Server CPU time', 'Cost of routing', 'Memory', 'How long', 'Latency over rate', 'ashlar-bench beside'):
+        assert f'\n## {heading}' in whole
+    for folder, of in ((tmp_path, text), (tmp_path / 'bench', whole)):
+        pictures = re.findall(r'!\[.*?\]\((.*?)\)', of)
+        assert pictures
+        for name in pictures:
+            xml.etree.ElementTree.parse(folder / name)
     readme.put(full, page)
     assert page.read_text() == text
 
 
 def test_summary_counts_targets(full):
     text = report.markdown(full)
-    assert '**5 of 9 targets' in text
-    assert table_row(text, 'speed: GET, 16 deep')[1:] == ['0.50', '≤ 0.48']
+    assert '**5 of 9 targets' in text and '3 missed, 1 cannot be told' in text
+    assert '1 have their median within' in ' '.join(text.split())
+    assert table_row(text, 'speed')[1:] == ['2', '1', '0', '1']
+    assert table_row(text, 'routing: GET, 16 deep')[1:] == ['16 shards 1.60', '≤ 1.45']
 
 
 def test_problems_are_told(full):
@@ -258,7 +291,7 @@ def test_workloads_have_keys_of_their_own():
 
 def run_compare(out, *args):
     r = subprocess.run([sys.executable, COMPARE, '--ashlar', BINARY, '--build', BUILD, '--quick', '-o', str(out),
-                        *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+                        *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=5 * PATIENCE_SECONDS)
     assert r.returncode == 0, r.stdout.decode()
     with open(out / 'report.json') as f:
         return json.load(f), (out / 'report.md').read_text()
@@ -279,8 +312,113 @@ def test_it_measures(tmp_path):
     assert {s['shards'] for s in result['routing']} == {1, 2}
     assert '## Server CPU time' in text and '## Cost of routing' in text and '![cpu](cpu.svg)' in text
     # The same samples make the same report.
-    r = subprocess.run([sys.executable, COMPARE, '--render', str(tmp_path / 'report.json')], timeout=60)
+    r = subprocess.run([sys.executable, COMPARE, '--render', str(tmp_path / 'report.json')], timeout=PATIENCE_SECONDS)
     assert r.returncode == 0 and (tmp_path / 'report.md').read_text() == text
+
+
+# A server that answers everything by OK, until it has been sent so many bytes: then it is gone.
+MORTAL = textwrap.dedent("""
+    import os, socket, sys, threading
+    left = int(sys.argv[2])
+    def serve(s):
+        global left
+        while data := s.recv(1 << 16):
+            left -= len(data)
+            if left < 0:
+                os._exit(1)
+            s.sendall(b'+OK\\r\\n' * data.count(b'*'))
+    listening = socket.create_server(('127.0.0.1', int(sys.argv[1])))
+    while True:
+        threading.Thread(target=serve, args=(listening.accept()[0],), daemon=True).start()
+    """)
+
+
+@needs_two_cores
+def test_peers_that_die_leave_the_others_alone(tmp_path):
+    """One is not there at all, one does not survive being filled, one dies while it is measured."""
+    mortal = tmp_path / 'mortal.py'
+    mortal.write_text(MORTAL)
+    peer = f'{sys.executable} {mortal} {{port}}'
+    result, text = run_compare(tmp_path / 'report', 'speed', '--only', 'get-16,set-16', '--keys', '1000', '--scale', '0.01',
+                               '--rounds', '3', '--clients', '5', '--without', 'memcached,ashlar-2', '-s',
+                               'missing=no-such-server --port {port}', '-s', f'early={peer} 20000', '-s',
+                               f'late={peer} 200000')
+    good = {(s['server'], s['workload'], s['round']) for s in result['speed'] if 'error' not in s}
+    assert good >= {(n, w, i) for n in ('redis', 'ashlar') for w in ('get-16', 'set-16') for i in range(3)}
+    assert not [s for s in result['speed'] if s['server'] in ('missing', 'early')]
+    assert any('early' in p for p in result['problems']) and any('late' in p and 'died' in p for p in result['problems'])
+    assert '## Problems' in text
+
+
+def children(pid):
+    with open(f'/proc/{pid}/task/{pid}/children') as f:
+        return [int(n) for n in f.read().split()]
+
+
+def running(pid):
+    try:
+        with open(f'/proc/{pid}/stat') as f:
+            return f.read().rsplit(')', 1)[1].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
+@needs_two_cores
+@pytest.mark.parametrize('number, status', [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_its_servers(tmp_path, number, status):
+    process = subprocess.Popen([sys.executable, COMPARE, '--ashlar', BINARY, '--build', BUILD, '-o', str(tmp_path), 'speed',
+                                '--only', 'get-16', '--keys', '1000'], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, text=True)
+    try:
+        for line in process.stderr:
+            if 'keys loaded' in line:
+                break
+        started = children(process.pid)
+        assert started
+        process.send_signal(number)
+        _, rest = process.communicate(timeout=120)
+        assert process.returncode == status, rest
+        assert 'Traceback' not in rest
+        assert not [pid for pid in started if running(pid)]
+    finally:
+        process.kill()
+        process.wait()
+    with open(tmp_path / 'report.json') as f:
+        assert any('ended early' in p for p in json.load(f)['problems'])
+
+
+def test_memtier(tmp_path, monkeypatch):
+    """What it is asked for, and what is made of its JSON: it is in no Debian that we test on."""
+    fake = tmp_path / 'memtier_benchmark'
+    totals = {'ALL STATS': {'Totals': {'Ops/sec': 5000.0, 'Max Latency': 9.5, 'Percentile Latencies': {
+        'p50.00': 0.25, 'p95.00': 1.5, 'p99.00': 2.0, 'Histogram log format': {}}}}}
+    fake.write_text(f'#!{sys.executable}\nimport json, sys\n'
+                    'out = next(a for a in sys.argv if a.startswith("--json-out-file=")).split("=", 1)[1]\n'
+                    f'json.dump({totals!r}, open(out, "w"))\n'
+                    f'json.dump(sys.argv[1:], open({str(tmp_path / "arguments")!r}, "w"))\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv('PATH', f'{tmp_path}:{os.environ["PATH"]}')
+    assert 'memtier_benchmark' in drive.other_generators()
+
+    class Generators:
+        clients, keys = 50, 1000
+
+    class Idle:
+        port = 7000
+
+        @staticmethod
+        def cpu_ns():
+            return 0
+
+    sample = drive.agreement_run(Generators, Idle, 'memtier_benchmark', workloads.SET, 16, 10020)
+    assert sample['generator_us'] > 0
+    assert {k: sample[k] for k in ('requests', 'rps', 'p50', 'p95', 'p99', 'max', 'cpu_us')} == {
+        'requests': 10000, 'rps': 5000.0, 'p50': 250.0, 'p95': 1500.0, 'p99': 2000.0, 'max': 9500.0, 'cpu_us': 0.0}
+    arguments = json.loads((tmp_path / 'arguments').read_text())
+    for wanted in ('--pipeline=16', '--command=SET __key__ __data__', '--data-size=32', '--key-prefix=key:',
+                   '--key-minimum=100000000000', '--key-maximum=100000000999'):
+        assert wanted in arguments
+    assert arguments[arguments.index('-n') + 1] == '200'  # it counts by client
 
 
 @needs_two_cores
@@ -312,11 +450,11 @@ def test_it_measures_within_a_budget(tmp_path):
     home = {s['shards'] for s in result['routing'] if s['workload'].startswith('home-') and 'error' not in s}
     assert home == {1, 2}  # and no problem: their keys were at home
     assert {s['server'] for s in result['latency']} == {s['server'] for s in result['sweep']} == {'redis', 'ashlar'}
-    assert '## Latency over rate' in text and '## ashlar-bench beside redis-benchmark' in text
+    assert '## Latency over rate' in text and '## ashlar-bench beside other' in text
 
 
 def test_it_refuses_what_it_does_not_know():
     for args in (['nothing'], ['speed', '--only', 'nothing'], ['-s', 'x=redis-server --port 1']):
         r = subprocess.run([sys.executable, COMPARE, '--ashlar', BINARY, '--quick', *args], stdout=subprocess.DEVNULL,
-                           stderr=subprocess.PIPE, timeout=30)
+                           stderr=subprocess.PIPE, timeout=PATIENCE_SECONDS)
         assert r.returncode != 0 and b'Traceback' not in r.stderr

@@ -139,7 +139,8 @@ def test_arguments_larger_than_maxmemory(server):
 # --- clients that go ------------------------------------------------------------------------------
 
 def leave(server, data, read_bytes, reset):
-    with server.socket(timeout=0.3) as sock:
+    with server.socket() as sock:
+        sock.settimeout(0.3)
         try:
             sock.sendall(data)
             while read_bytes > 0 and (got := sock.recv(min(read_bytes, 1 << 16))):

@@ -8,7 +8,8 @@ import random
 import threading
 
 import pytest
-from conftest import SHARDS
+from conftest import RACE_SHARDS
+from patience import PATIENCE_SECONDS
 from rawresp import Raw, plain
 from storm import Storm
 
@@ -163,7 +164,7 @@ def test_sequence_as_redis(server, oracle, seed):
 # --- storms: many clients at once --------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=sorted(set(SHARDS) | {2, 8}), ids=lambda n: "%d-shards" % n)
+@pytest.fixture(scope="module", params=RACE_SHARDS, ids=lambda n: "%d-shards" % n)
 def storm_server(request):
     from conftest import _check_end, start_server
     s = start_server(shards=request.param)
@@ -372,7 +373,7 @@ def test_msetnx_has_one_winner(storm):
         try:
             with Raw(storm.port) as raw:
                 for r in range(rounds):
-                    gate.wait(30)
+                    gate.wait(PATIENCE_SECONDS)
                     own = "own:%d:%d" % (r, number)
                     keys = ["prize:%d:a" % r, own, "prize:%d:b" % r]
                     random.Random(number * 1000 + r).shuffle(keys)
@@ -385,7 +386,7 @@ def test_msetnx_has_one_winner(storm):
     for t in threads:
         t.start()
     for t in threads:
-        t.join(60)
+        t.join(2 * PATIENCE_SECONDS)
     assert not failures, failures
     with Raw(storm.port) as raw:
         for r in range(rounds):

@@ -15,7 +15,8 @@ import threading
 import time
 
 import pytest
-from conftest import SHARDS, _check_end, start_server
+from conftest import RACE_SHARDS, _check_end, start_server
+from patience import PATIENCE_SECONDS
 from rawresp import Raw, encode, plain
 
 SEED = int(os.environ.get("HISTORY_SEED", "1"))
@@ -144,7 +145,7 @@ def test_the_search_finds_violations():
 
 # --- recording -----------------------------------------------------------------------------------
 
-@pytest.fixture(scope="module", params=[(n, b) for n in sorted(set(SHARDS) | {2, 8}) for b in ("io_uring", "epoll")],
+@pytest.fixture(scope="module", params=[(n, b) for n in RACE_SHARDS for b in ("io_uring", "epoll")],
                 ids=lambda p: "%d-shards-%s" % p)
 def recorded(request):
     s = start_server("--io-backend", request.param[1], shards=request.param[0])
@@ -207,7 +208,7 @@ def test_history(recorded, seed, share):
     for t in threads:
         t.start()
     for t in threads:
-        t.join(60)
+        t.join(2 * PATIENCE_SECONDS)
         assert not t.is_alive()
     assert not failures, failures
     if undone:

@@ -9,6 +9,7 @@ import socket
 import time
 
 import pytest
+from conftest import RACE_SHARDS
 from patience import wait_until
 from rawresp import Raw, plain
 from storm import Storm
@@ -209,7 +210,7 @@ def test_memory_limit(launch):
 # --- storms -------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=[(n, b) for n in (1, 2, 4, 8) for b in ("io_uring", "epoll")],
+@pytest.fixture(scope="module", params=[(n, b) for n in RACE_SHARDS for b in ("io_uring", "epoll")],
                 ids=lambda p: "%d-shards-%s" % p)
 def storm_server(request):
     from conftest import _check_end, start_server

@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from conftest import SHARDS, start_server
+from conftest import RACE_SHARDS, start_server
 from patience import PATIENCE_SECONDS
 from rawresp import Raw
 
@@ -21,8 +21,7 @@ MESSAGES = int(os.environ.get('ASHLAR_PUBSUB_MESSAGES', '400'))
 BATCH = 20
 
 
-@pytest.fixture(params=sorted(set(SHARDS) | ({1, 2, 4, 8} if 'ASHLAR_SHARDS' not in os.environ else set())),
-                ids=lambda n: '%d-shards' % n)
+@pytest.fixture(params=RACE_SHARDS, ids=lambda n: '%d-shards' % n)
 def launched(request):
     s = start_server(shards=request.param)
     yield s

@@ -415,6 +415,27 @@ def test_debug_set_active_expire(client):
     wait_until(lambda: client.dbsize() == 0)
 
 
+def test_debug_skip_checksum(client, oracle):
+    """RESTORE takes a wrong checksum then, and still looks at what it protects."""
+    theirs = oracle.client()
+    payload = b'\x00\x05hello\x0a\x00' + bytes(8)
+    empty_node = b'\x12\x01\x01\x00\x0a\x00' + bytes(8)
+    for on in '0', '1', '0':
+        replies = []
+        for c in client, theirs:
+            c.execute_command('DEBUG', 'SET-SKIP-CHECKSUM-VALIDATION', on)
+            c.delete('k')
+            said = []
+            for p in payload, empty_node, payload[:5] + payload[8:]:
+                try:
+                    said.append(c.execute_command('RESTORE', 'k', 0, p, 'REPLACE'))
+                except ResponseError as e:
+                    said.append(str(e))
+            replies.append((said, c.get('k')))
+        assert replies[0] == replies[1]
+        assert (replies[0][1] == b'hello') == (on == '1')
+
+
 def test_debug_errors(client):
     with pytest.raises(ResponseError, match='^MY own  error$'):
         client.execute_command('DEBUG', 'ERROR', 'MY own\r\nerror')

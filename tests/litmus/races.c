@@ -12,6 +12,8 @@
  *   exec  A: MULTI, SET k0 … k9, EXEC  B: MULTI, GET k9 … k0, EXEC     never different values
  *   watch A: WATCH y, GET y, MULTI, SET x, EXEC   B: the same with x and y
  *                                                       never both old and both executed
+ *   server A: MULTI, SET x, SLOWLOG LEN, SET y, CONFIG GET, SET z, EXEC   B: MGET z y x, or by EXEC
+ *                                                       never different values
  *   free  A: MSET x y, again and again  B: MGET y z  C, D: MULTI, GET x, GET y, EXEC, each for itself
  *                                                       x and y are the same
  *   echo  pipelines of numbered commands of all kinds   replies in order
@@ -162,6 +164,11 @@ static long mset_check(struct actor *a, int64_t round)
     return bad;
 }
 
+static void nx_setup(struct actor *a)
+{
+    cmd(a, 1, "FLUSHALL"); /* rounds of another run have the same numbers */
+}
+
 static void nx_write(struct actor *a, int64_t round)
 {
     long long r = (long long)round;
@@ -173,9 +180,8 @@ static void nx_write(struct actor *a, int64_t round)
         }
         cmd(a, 1, "GET n%d:%lld:%d", a->id, r, i);
     }
-    for (int i = 0; i < PAIRS / 2; i++) {
-        cmd(a, 1, "PEXPIRE nx:%lld:%d 1000", r, i);
-        cmd(a, 1, "PEXPIRE n%d:%lld:%d 1000", a->id, r, i);
+    for (int i = 0; i < PAIRS / 2; i++) { /* the round before is over for both */
+        cmd(a, 1, "DEL n%d:%lld:%d nx:%lld:%d", a->id, r - 1, i, r - 1, i);
     }
 }
 
@@ -302,6 +308,53 @@ static long watch_check(struct actor *a, int64_t round)
     return bad;
 }
 
+enum { SERVER_SPOTS = PAIRS / 8, SERVER_KEYS = 3, SERVER_A = 6, SERVER_B = SERVER_KEYS + 2 };
+
+/* Commands about the server in the middle of a transaction. B reads by one command or by a transaction,
+ * with such a command in it, too. */
+static void server_write(struct actor *a, int64_t round)
+{
+    long long r = (long long)round;
+    for (int i = 0; i < SERVER_SPOTS; i++) {
+        if (a->id == 0) {
+            cmd(a, 1, canary ? "PING" : "MULTI");
+            cmd(a, 1, "SET o0:%d %lld", i, r);
+            cmd(a, 1, "SLOWLOG LEN");
+            cmd(a, 1, "SET o1:%d %lld", i, r);
+            cmd(a, canary ? 2 : 1, "CONFIG GET maxclients");
+            cmd(a, 1, "SET o2:%d %lld", i, r);
+            cmd(a, canary ? 1 : SERVER_A, canary ? "PING" : "EXEC");
+        } else if (i % 2 == 0) {
+            cmd(a, SERVER_KEYS, "MGET o2:%d o1:%d o0:%d", i, i, i);
+        } else {
+            cmd(a, 1, "MULTI");
+            cmd(a, 1, "GET o2:%d", i);
+            cmd(a, 1, "GET o1:%d", i);
+            cmd(a, 1, "SLOWLOG LEN");
+            cmd(a, 1, "GET o0:%d", i);
+            cmd(a, SERVER_KEYS + 1, "EXEC");
+        }
+    }
+}
+
+static long server_check(struct actor *a, int64_t round)
+{
+    long bad = 0;
+    const int64_t *v = a[1].reply;
+    (void)round;
+    for (int i = 0; i < SERVER_SPOTS; i++) {
+        if (i % 2 == 0) {
+            bad += v[0] != v[1] || v[1] != v[2];
+            v += SERVER_KEYS;
+        } else {
+            v += SERVER_B; /* MULTI and what is queued */
+            bad += v[0] != v[1] || v[1] != v[3];
+            v += SERVER_KEYS + 1;
+        }
+    }
+    return bad;
+}
+
 enum { FREE_PAIRS = PAIRS / 4, FREE_TIMES = 8 };
 
 /* Slots are linear in the names: equal numbers would put all pairs apart, or none. */
@@ -392,11 +445,12 @@ const struct race races_classic[] = {
     {"lb", 2, lb_write, lb_check, NULL, NULL, NULL},
     {"iriw", 4, iriw_write, iriw_check, NULL, NULL, NULL},
     {"mset", 2, mset_write, mset_check, mset_write, NULL, NULL},
-    {"nx", 2, nx_write, nx_check, NULL, NULL, NULL},
+    {"nx", 2, nx_write, nx_check, NULL, nx_setup, NULL},
     {"move", 2, move_write, move_check, move_write, move_setup, NULL},
     {"swap", 2, swap_write, swap_check, NULL, swap_setup, NULL},
     {"exec", 2, exec_write, exec_check, exec_write, NULL, NULL},
     {"watch", 2, watch_write, watch_check, NULL, NULL, NULL},
+    {"server", 2, server_write, server_check, server_write, NULL, NULL},
     {"free", 4, free_write, free_check, free_write, NULL, NULL},
     {"echo", 2, echo_write, echo_check, NULL, NULL, NULL},
     {NULL, 0, NULL, NULL, NULL, NULL, NULL},

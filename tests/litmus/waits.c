@@ -16,7 +16,7 @@
 
 #include "litmus.h"
 
-enum { SPOTS = PAIRS / 4, WAIT_SECONDS = 20 };
+enum { SPOTS = PAIRS / 4, WAIT_SECONDS = 120 };
 
 enum kind { BLPOP, BLMPOP, BLMOVE, BZPOPMIN, BZMPOP, XREADGROUP, XREAD };
 

@@ -82,7 +82,7 @@ static const char script_blind[] =
 
 static bool in_multi(unsigned kind)
 {
-    return kind != SIM_BLPOP && kind != SIM_WATCH && kind != SIM_UNWATCH && kind != SIM_RESETSTAT;
+    return kind != SIM_BLPOP && kind != SIM_WATCH && kind != SIM_UNWATCH;
 }
 
 enum { ANYWHERE = SIM_SHARDS_MAX };
@@ -171,7 +171,7 @@ static void draw_kinds(void)
 static void draw_keys(void)
 {
     struct sim_history *h = &sim_history;
-    near_transactions = sim_one_in(3);
+    near_transactions = sim_one_in(3) || sim_mutant == SCHED_FREE_TRANSACTION; /* rare otherwise */
     h->keys = near_transactions ? SIM_KEYS_MAX : 2 + sim_below(SIM_KEYS_MAX - 1);
     unsigned first = sim_below(sim_server->shard_count), shard;
     for (unsigned i = 0; i < h->keys; i++) {

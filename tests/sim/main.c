@@ -35,6 +35,7 @@ static const char *const mutants[] = {
     [SCHED_CLOSES_EARLY] = "closes-early",
     [SCHED_HORIZON_LATE] = "horizon-late",
     [SCHED_SLEEPS_BLINDLY] = "sleeps-blindly",
+    [SCHED_FENCE_OPEN] = "fence-open",
     [SCHED_ASKS_FORGOTTEN] = "asks-forgotten",
 };
 

@@ -97,14 +97,8 @@ static void go_on(const struct sim_state *from)
             }
             continue;
         }
-        if (sim_model_step(&s, i, false)) {
+        if (sim_model_step(&s, i)) {
             meet(&s);
-        }
-        if (from->waiting > 0) {
-            s = *from;
-            if (sim_model_step(&s, i, true)) {
-                meet(&s);
-            }
         }
     }
 }

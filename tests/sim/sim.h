@@ -142,8 +142,8 @@ struct sim_state {
 };
 
 /* The client's next op happens. False: it would have been answered differently, or somebody who is
- * served by it would. backwards: keys that became ready in one step are served last first. */
-bool sim_model_step(struct sim_state *state, unsigned client, bool backwards);
+ * served by it would. */
+bool sim_model_step(struct sim_state *state, unsigned client);
 /* The client has waited long enough, or is gone. */
 bool sim_model_timeout(struct sim_state *state, unsigned client);
 static inline bool sim_op_blocks(const struct sim_op *op)

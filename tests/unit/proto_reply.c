@@ -284,6 +284,38 @@ Test(reply, muted)
     free(p);
 }
 
+/* A bound is reached a chunk late, and nothing behind it is kept. */
+Test(reply, bound)
+{
+    int released = 0;
+    struct reply r;
+    char *p = pattern(BIG);
+    reply_init(&r, 2);
+    r.bound_bytes = 3 * REPLY_LARGE_CHUNK;
+    struct reply_mark mark = reply_deferred(&r);
+    for (int i = 0; i < 100000; i++) {
+        reply_bulk(&r, "0123456789", 10);
+    }
+    cr_assert(r.over);
+    reply_deferred_array(&r, mark, 100000);
+    size_t bytes = r.total_bytes;
+    cr_assert_lt(reply_memory(&r), 4 * REPLY_LARGE_CHUNK);
+    reply_bulk(&r, p, BIG);
+    reply_bulk_ref(&r, p, BIG, count_release, &released);
+    reply_deferred_array(&r, reply_deferred(&r), 3);
+    cr_assert_eq(released, 1);
+    cr_assert_lt(r.total_bytes, bytes + REPLY_LARGE_CHUNK);
+    reply_clear(&r);
+
+    reply_init(&r, 2);
+    r.bound_bytes = 3 * REPLY_LARGE_CHUNK;
+    reply_bulk(&r, p, 2 * REPLY_LARGE_CHUNK);
+    reply_ok(&r);
+    cr_assert(!r.over);
+    reply_clear(&r);
+    free(p);
+}
+
 /* --- Chunks --- */
 
 /* A line, a header or a CRLF never straddles chunks (I2): every piece is checked at every amount

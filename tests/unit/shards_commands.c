@@ -60,6 +60,8 @@ __attribute__((weak)) const struct command generic_commands[] = {
 };
 __attribute__((weak)) const struct command connection_commands[] = {{0}};
 __attribute__((weak)) const struct command pubsub_commands[] = {{0}};
+__attribute__((weak)) const struct command cluster_commands[] = {{0}};
+__attribute__((weak)) const struct command replication_commands[] = {{0}};
 __attribute__((weak)) const struct command multi_commands[] = {{0}};
 __attribute__((weak)) const struct command eval_commands[] = {{0}};
 __attribute__((weak)) const struct command script_commands[] = {{0}};
