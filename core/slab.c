@@ -101,6 +101,11 @@ struct slab *slab_thread_init(void)
     return &one;
 }
 
+void slab_thread_use(struct slab *s)
+{
+    (void)s;
+}
+
 void slab_thread_exit(void)
 {
 }
@@ -234,6 +239,11 @@ struct slab *slab_thread_init(void)
         memset(own, 0, sizeof *own);
     }
     return own;
+}
+
+void slab_thread_use(struct slab *s)
+{
+    own = s;
 }
 
 static void *map_aligned(size_t bytes)

@@ -27,6 +27,9 @@ enum {
 struct slab;
 
 struct slab *slab_thread_init(void); /* the calling thread's slab, made at first */
+/* For a thread that works for several owners in turn: its slab from now on. One slab is used by one
+ * thread only. NULL: none, so that slab_thread_init() makes another. */
+void slab_thread_use(struct slab *s);
 void slab_thread_exit(void);         /* tests: gives everything back; no block may be in use */
 
 void *slab_alloc(size_t bytes) __attribute__((malloc)); /* 1 … SLAB_LARGE_BYTES */

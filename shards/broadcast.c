@@ -26,7 +26,7 @@ struct broadcast {
 
 void shard_send(struct shard *from, struct shard *to, struct message *message)
 {
-    if (mailbox_push_mp(&to->mailbox, message)) {
+    if (mailbox_push_mp(&to->mailbox, message) && (from == NULL || from->io != to->io)) {
         sched_point("wake");
         io_wake_mp(to->io, from != NULL ? from->io : NULL);
         if (from != NULL) {

@@ -23,6 +23,7 @@
 #include "shards/exec.h"
 #include "shards/info.h"
 #include "shards/log.h"
+#include "shards/worker.h"
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
@@ -241,6 +242,23 @@ static void cmd_debug_oom(struct call *c)
 
 /* --- on every shard --- */
 
+/* Whether another shard of this thread has slept for the same command: all lost the same time. */
+static bool thread_has_slept(void)
+{
+    static _Thread_local struct {
+        uint64_t stamp, number;
+        const struct conn *conn;
+    } last;
+    const struct op *op = shard_self->executing;
+    const struct run *run = op->run;
+    uint64_t number = op->group != NULL ? op->group->head->number : op->number;
+    bool same = last.stamp == run->stamp && last.number == number && last.conn == run->conn;
+    last.stamp = run->stamp;
+    last.number = number;
+    last.conn = run->conn;
+    return same;
+}
+
 /* Stops the whole server: every shard sleeps at this place of the order. */
 static void cmd_debug_sleep(struct call *c)
 {
@@ -250,7 +268,8 @@ static void cmd_debug_sleep(struct call *c)
     memcpy(text, arg.ptr, len);
     text[len] = 0;
     double seconds = strtod(text, NULL);
-    if (seconds > 0) {
+    bool shared = shard_self->worker->count > 1; /* else its runs may have no stamps */
+    if (seconds > 0 && !(shared && thread_has_slept())) {
         struct timespec ts = {.tv_sec = (time_t)seconds};
         ts.tv_nsec = (long)((seconds - (double)ts.tv_sec) * 1e9);
         nanosleep(&ts, NULL);

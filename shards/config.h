@@ -45,7 +45,8 @@ struct config {
 
     /* own directives */
     int shards;               /* 0: auto (one per usable core) */
-    bool shard_pinning;       /* pin shards to cores */
+    int shard_threads;        /* 0: auto (one per usable core, at most one per shard) */
+    bool shard_pinning;       /* pin the threads to cores */
     enum io_backend io_backend;
 
     /* network */

@@ -41,7 +41,8 @@ static bool is_empty(int argc, char **argv)
     return argc == 0 || (argc == 1 && argv[0][0] == '\0');
 }
 
-char *config__shards(struct config *c, int argc, char **argv, char err[CONFIG_ERR_BYTES])
+/* "auto", or how many. */
+static char *auto_or_count(int *field, char **argv, char err[CONFIG_ERR_BYTES])
 {
     int64_t n = 0;
     if (strcasecmp(argv[0], "auto") != 0 &&
@@ -50,13 +51,23 @@ char *config__shards(struct config *c, int argc, char **argv, char err[CONFIG_ER
                  ORDER_SHARDS_MAX);
         return NULL;
     }
-    c->shards = (int)n;
+    *field = (int)n;
     struct config_text t = {0};
     if (n == 0) {
         return config__strdup("auto");
     }
     config__appendf(&t, "%d", (int)n);
     return config__take(&t);
+}
+
+char *config__shards(struct config *c, int argc, char **argv, char err[CONFIG_ERR_BYTES])
+{
+    return auto_or_count(&c->shards, argv, err);
+}
+
+char *config__shard_threads(struct config *c, int argc, char **argv, char err[CONFIG_ERR_BYTES])
+{
+    return auto_or_count(&c->shard_threads, argv, err);
 }
 
 char *config__bind(struct config *c, int argc, char **argv, char err[CONFIG_ERR_BYTES])

@@ -176,6 +176,8 @@ static bool check_title(const char *text, int64_t value, char err[CONFIG_ERR_BYT
 const struct config_row config__rows[] = {
     /* --- our own --- */
     SPECIAL("shards", NULL, CONFIG_IMMUTABLE | CONFIG_SAME_OK | CONFIG_ACTS, config__shards, "auto"),
+    SPECIAL("shard-threads", NULL, CONFIG_IMMUTABLE | CONFIG_SAME_OK | CONFIG_ACTS,
+            config__shard_threads, "auto"),
     BOOL("shard-pinning", NULL, CONFIG_IMMUTABLE | CONFIG_SAME_OK, "yes", AT(shard_pinning)),
     ENUM("io-backend", CONFIG_IMMUTABLE | CONFIG_SAME_OK, io_backends, "auto", AT(io_backend)),
 

@@ -101,7 +101,8 @@ int64_t config__raise_open_files(const struct config *c, int64_t clients);
 
 /* config_special.c */
 config_special config__bind, config__dir, config__latency_percentiles, config__notify_events,
-    config__oom_values, config__output_limits, config__replicaof, config__save, config__shards;
+    config__oom_values, config__output_limits, config__replicaof, config__save, config__shards,
+    config__shard_threads;
 /* The classes' names in client-output-buffer-limit, as it is rewritten. */
 extern const char *const config__class_names[CLIENT_CLASSES];
 

@@ -939,6 +939,13 @@ static void chain_join(struct chain *chain, struct run *first)
     chain->last = first->chain_last;
 }
 
+/* A chain has come. There may be one from each shard, of a run or two: load them side by side. */
+static void chain_prefetch(const struct run *first)
+{
+    run_prefetch(first);
+    run_prefetch(first->next);
+}
+
 static void take(struct shard *s)
 {
     struct exec *x = s->exec;
@@ -947,9 +954,11 @@ static void take(struct shard *s)
         struct message *next = message_next(m);
         switch (m->kind) {
         case MESSAGE_RUNS:
+            chain_prefetch((struct run *)m);
             chains_add(x, (struct run *)m);
             break;
         case MESSAGE_RETURNS:
+            chain_prefetch((struct run *)m);
             chain_join(&x->done, (struct run *)m);
             break;
         case MESSAGE_READY:

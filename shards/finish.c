@@ -234,7 +234,7 @@ void route_run_done(struct shard *s, struct run *run)
     if (run->reply.over) {
         conn_output_over(conn); /* before anybody reads it */
     }
-    for (struct op *op = run->first; op != NULL; op = op->run_next) {
+    for (struct op *op = run->flags & RUN_PARTS ? run->first : NULL; op != NULL; op = op->run_next) {
         if (op->flags & OP_PART) {
             assert(op->group->missing > 0);
             op->group->missing--;

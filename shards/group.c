@@ -25,20 +25,22 @@ struct group *group_new(struct shard *s, struct conn *conn, const struct command
     return group;
 }
 
+/* A part is its head without what only the head has: one copy, as there are many. */
 static struct op *part_new(struct shard *s, struct conn *conn, struct group *group, unsigned shard,
                            uint32_t nkeys)
 {
     const struct op *head = group->head;
     struct run *run = route_run_to(s, conn, shard);
     uint32_t nmarks = group->part_of != NULL ? nkeys : 0;
-    struct op *op = route_op_new_with(s, run, conn, head->command, head->argv, head->argc,
-                                      nkeys * sizeof *op->keys + nmarks * sizeof *op->marks);
-    op->flags |= OP_PART;
-    op->flags &= ~(uint32_t)OP_MUTED; /* the head is muted: parts must report */
-    op->group = group;
+    struct op *op = run_alloc(&s->run_pool, run,
+                              sizeof *op + nkeys * sizeof *op->keys + nmarks * sizeof *op->marks);
+    *op = *head;
+    op->flags = (head->flags & ~(uint32_t)(OP_HEAD | OP_MUTED)) | OP_PART; /* parts must report */
     op->keys = (struct key *)(op + 1);
+    op->nkeys = 0;
     op->marks = nmarks > 0 ? (uint32_t *)(op->keys + nkeys) : NULL;
     op->marks_cap = nmarks;
+    run->flags |= RUN_PARTS;
     run_append(run, op);
     group->parts[group->nparts++] = op;
     return op;
@@ -89,9 +91,6 @@ void group_by_keys(struct shard *s, struct conn *conn, const struct command *cmd
     struct run *memory = route_run_to(s, conn, keys[0].shard);
     struct group *group = group_new(s, conn, cmd, argv, argc, memory, nparts);
     struct op *head = group->head, *runner = NULL;
-    head->keys = run_alloc(&s->run_pool, memory, nkeys * sizeof *head->keys);
-    memcpy(head->keys, keys, nkeys * sizeof *head->keys);
-    head->nkeys = nkeys;
     if (cmd->apart == APART_EACH_KEY || cmd->apart == APART_EACH_PAIR) {
         group->part_of = run_alloc(&s->run_pool, memory, nkeys * sizeof *group->part_of);
     }
@@ -111,6 +110,11 @@ void group_by_keys(struct shard *s, struct conn *conn, const struct command *cmd
         if (group->part_of != NULL) {
             group->part_of[i] = slot->part_index;
         }
+    }
+    head->nkeys = nkeys;
+    if (cmd->apart == APART_LEND || r->waits) { /* else the parts' are enough */
+        head->keys = run_alloc(&s->run_pool, memory, nkeys * sizeof *head->keys);
+        memcpy(head->keys, keys, nkeys * sizeof *head->keys);
     }
     if (cmd->apart == APART_LEND) {
         lend_new(s, group, memory, runner);
@@ -142,14 +146,14 @@ void group_lend_all(struct shard *s, struct conn *conn, const struct command *cm
     struct run *memory = route_run_to(s, conn, runner);
     struct group *group = group_new(s, conn, cmd, argv, argc, memory, shards);
     struct op *head = group->head, *runner_op = NULL;
-    head->keys = run_alloc(&s->run_pool, memory, nkeys * sizeof *head->keys);
-    memcpy(head->keys, keys, nkeys * sizeof *head->keys);
-    head->nkeys = nkeys;
     for (unsigned i = 0; i < shards; i++) {
         struct op *op = part_new(s, conn, group, i, 0);
         op->flags |= OP_WHOLE;
         runner_op = i == runner ? op : runner_op;
     }
+    head->keys = run_alloc(&s->run_pool, memory, nkeys * sizeof *head->keys);
+    memcpy(head->keys, keys, nkeys * sizeof *head->keys);
+    head->nkeys = nkeys;
     lend_new(s, group, memory, runner_op);
     group->lend->whole = true;
     route_conn_append(conn, head);

@@ -97,6 +97,7 @@ enum run_flag {
     RUN_FREE = 1 << 0,   /* need not wait for the horizon */
     RUN_DIRECT = 1 << 1, /* home's own free run: replies go straight to the connection's output */
     RUN_DONE = 1 << 2,   /* home: it has come back */
+    RUN_PARTS = 1 << 3,  /* home: there are parts of groups among its ops */
 };
 
 struct run_block {

@@ -35,6 +35,7 @@ static enum script_verdict host_tick(void *ctx)
     }
     if (!x->busy) {
         if ((int64_t)run_ms(x) < s->config->busy_reply_threshold_ms) {
+            shard_share(s);
             return SCRIPT_GO_ON;
         }
         become_busy(x);

@@ -72,7 +72,9 @@ void scripting_run(struct call *c, struct runnable *r, uint32_t nkeys, bool read
 /* What runs on this shard, for FUNCTION STATS: NULL when nothing does. */
 const struct call *scripting_running(const struct shard *s, const char **name, uint64_t *duration_ms,
                                      bool *is_function);
-/* shard.c: a turn of the loop between a script's instructions; runs no op (I3). */
+/* worker.c: a turn of the thread between a busy script's instructions; runs no op of s (I3). */
 void shard_serve(struct shard *s);
+/* … between those of one that is not busy yet: siblings only, now and then. */
+void shard_share(struct shard *s);
 
 #endif

@@ -4,6 +4,7 @@
 #include "shards/scripts.h"
 #include "shards/shard.h"
 #include "shards/slices.h"
+#include "shards/worker.h"
 #include <stdlib.h>
 #include <sched.h>
 #include <sys/random.h>
@@ -31,14 +32,29 @@ static void seed_hash(void)
     hash_seed(seed);
 }
 
-static unsigned shards_wanted(const struct config *config)
+static unsigned usable_cores(void)
 {
-    if (config->shards > 0) {
-        return (unsigned)config->shards;
-    }
     cpu_set_t usable;
     int n = sched_getaffinity(0, sizeof usable, &usable) == 0 ? CPU_COUNT(&usable) : 1;
     return n > SHARDS_MAX ? SHARDS_MAX : (unsigned)n;
+}
+
+static unsigned shards_wanted(const struct config *config)
+{
+    return config->shards > 0 ? (unsigned)config->shards : usable_cores();
+}
+
+/* Divides the shards among threads. */
+static void make_workers(struct server *server, const struct config *config)
+{
+    unsigned shards = server->shard_count;
+    unsigned n = config->shard_threads > 0 ? (unsigned)config->shard_threads : usable_cores();
+    n = n < shards ? n : shards;
+    for (unsigned i = 0; i < n; i++) {
+        unsigned first = shards * i / n, end = shards * (i + 1) / n;
+        server->workers[i] = worker_new(server, i, &server->shards[first], end - first);
+    }
+    server->worker_count = n;
 }
 
 struct server *server_new(const struct config *config, const char *executable)
@@ -70,16 +86,17 @@ struct server *server_new(const struct config *config, const char *executable)
             server->slot_shard[slot] = (uint16_t)i;
         }
     }
+    make_workers(server, config);
     return server;
 }
 
-bool server_shard_started(struct server *server, bool ok)
+bool server_worker_started(struct server *server, bool ok)
 {
     pthread_mutex_lock(&server->start_lock);
     server->start_count++;
     server->start_failed = server->start_failed || !ok;
     pthread_cond_broadcast(&server->start_changed);
-    while (server->start_count < server->shard_count) {
+    while (server->start_count < server->worker_count) {
         pthread_cond_wait(&server->start_changed, &server->start_lock);
     }
     ok = !server->start_failed;
@@ -89,16 +106,16 @@ bool server_shard_started(struct server *server, bool ok)
 
 int server_start(struct server *server)
 {
-    for (unsigned i = 0; i < server->shard_count; i++) {
-        struct shard *s = server->shards[i];
-        int err = pthread_create(&s->thread, NULL, shard_main, s);
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        struct worker *w = server->workers[i];
+        int err = pthread_create(&w->thread, NULL, worker_main, w);
         if (err != 0) {
-            log_warning("Could not start the thread of shard %u: %s", i, strerror(err));
+            log_warning("Could not start the thread of shard %u: %s", w->shards[0]->id, strerror(err));
             return -err;
         }
     }
     pthread_mutex_lock(&server->start_lock);
-    while (server->start_count < server->shard_count) {
+    while (server->start_count < server->worker_count) {
         pthread_cond_wait(&server->start_changed, &server->start_lock);
     }
     bool failed = server->start_failed;
@@ -108,8 +125,8 @@ int server_start(struct server *server)
 
 void server_join(struct server *server)
 {
-    for (unsigned i = 0; i < server->shard_count; i++) {
-        pthread_join(server->shards[i]->thread, NULL);
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        pthread_join(server->workers[i]->thread, NULL);
     }
 }
 
@@ -117,9 +134,9 @@ void server_stop_mp(struct server *server, int exit_code)
 {
     atomic_store(&server->exit_code, exit_code);
     atomic_store(&server->stopping, 1);
-    for (unsigned i = 0; i < server->shard_count; i++) {
-        if (server->shards[i]->io != NULL) {
-            io_wake_mp(server->shards[i]->io, NULL);
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        if (server->workers[i]->io != NULL) {
+            io_wake_mp(server->workers[i]->io, NULL);
         }
     }
 }

@@ -22,6 +22,7 @@
 enum { SHARDS_MAX = 256 };
 
 struct shard;
+struct worker; /* worker.h */
 struct info; /* info.h */
 struct scripts;
 struct listeners;
@@ -34,13 +35,15 @@ struct server {
     uint64_t started_mono_ns;
     unsigned shard_count;
     struct shard *shards[SHARDS_MAX];
+    unsigned worker_count; /* threads of shards */
+    struct worker *workers[SHARDS_MAX];
     const char *io_backend_name;
     _Atomic int listen_port; /* really bound; shard 0 writes */
     struct info *info; /* rates and what else INFO remembers; set by info_create() */
     struct scripts *scripts; /* scripts.h: atomic inside */
     struct listeners *listeners; /* shard 0's once it has started */
 
-    /* starting: every shard reports, all wait for all (server_shard_started) */
+    /* starting: every worker reports, all wait for all (server_worker_started) */
     pthread_mutex_t start_lock;
     pthread_cond_t start_changed;
     unsigned start_count;
@@ -87,15 +90,15 @@ struct server {
     /* 0 running; 1 SHUTDOWN asked for: the shards end their loops */
     _Atomic int stopping;
     _Atomic int exit_code;
-    _Atomic unsigned wound_down; /* shards without connections, at the end */
+    _Atomic unsigned wound_down; /* workers without connections, at the end */
 };
 
 /* Makes the server and its shards; nothing runs yet. config stays the caller's until published. */
 struct server *server_new(const struct config *config, const char *executable);
 /* Starts the threads and waits until all are ready; 0, or negative when one failed (logged). */
 int server_start(struct server *server);
-/* A shard's thread has set itself up (or not). Waits for the others; false: leave again. */
-bool server_shard_started(struct server *server, bool ok);
+/* A worker has set itself up (or not). Waits for the others; false: leave again. */
+bool server_worker_started(struct server *server, bool ok);
 /* Waits for all shards to end. */
 void server_join(struct server *server);
 

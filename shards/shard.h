@@ -30,6 +30,8 @@ struct scripting;
 struct pubsub;    /* subscribers of the channels that it owns (pubsub.h) */
 struct push_box;  /* messages on their way out (push.h) */
 struct multi;
+struct slab;
+struct worker;    /* the thread, and the shards that it runs (worker.h) */
 
 struct shard {
     struct mailbox mailbox; /* producers push, the shard takes */
@@ -37,11 +39,12 @@ struct shard {
     /* fixed before it starts */
     struct server *server;
     unsigned id;
-    pthread_t thread;
+    struct worker *worker; /* whose thread it runs on (worker.h) */
+    struct slab *slab;     /* that its keyspace's objects come from */
     uint16_t slot_begin, slot_end; /* owns slots [begin, end) */
 
     /* its own thread */
-    struct io *io;
+    struct io *io;         /* its worker's */
     struct timers timers;
     struct keyspace *keyspace;
     const struct config *config;   /* in force on this shard */
@@ -79,17 +82,16 @@ struct shard {
     bool broadcasting;             /* it has begun a broadcast */
     struct timer cron;             /* every 100 ms */
     uint64_t cron_runs;
-    uint32_t linger;               /* looks at the mailbox left before sleeping */
     uint64_t expire_pause_until_ns; /* active expiry may take a quarter of the time */
     uint64_t compact_pause_until_ns; /* and so may compaction */
     bool compacting;
     bool collecting; /* what scripts have left behind */
     struct evict evict;            /* evict.h: maxmemory; says itself who writes what */
     struct clients clients;        /* clients.h: maxmemory-clients; likewise */
-    uint64_t turn_began_ns;        /* shard.c, "how long turns take" */
-    uint64_t slept_from_ns;        /* since when the turn that ends has slept; 0: it has not */
-    uint64_t turn_cpu_ns;          /* the thread's CPU clock when it was last read */
-    uint64_t turn_cpu_age_ns;      /* time of the turns that have ended since */
+    bool more;                     /* the background has more to do at once */
+    bool active, worked;           /* worker.c: has a part in this turn; and ran something in it */
+    bool in_turn;                  /* worker.c W4: its part has begun … */
+    bool busy;                     /* … and has stopped in shard_serve() */
     uint64_t now_ns;               /* monotonic, read once a turn */
     int64_t now_ms;                /* unix, read once a turn */
     uint32_t lru_clock;
@@ -117,7 +119,7 @@ static inline void clients_turn(struct shard *s)
     }
 }
 
-/* The shard that this thread is; NULL on other threads. For hooks, which are told whose keys are
+/* The shard that this thread works on; NULL on other threads. For hooks, which are told whose keys are
  * concerned, and not who works on them (core/keyspace.h, views). */
 extern _Thread_local struct shard *shard_self;
 
@@ -141,12 +143,28 @@ void note_run(struct shard *s, struct message *message);
 /* Whether an ASK belongs to a command that is allowed while a script is busy: it does not look at
  * keyspaces. */
 bool note_serves_busy(const struct message *message);
-/* Pushes a message and wakes the receiver if it sleeps. */
+/* Pushes a message and wakes the receiver if it sleeps; a sibling of from's is awake, whatever it has
+ * declared: its thread runs this. */
 void shard_send(struct shard *from, struct shard *to, struct message *message);
 
 struct shard *shard_new(struct server *server, unsigned id);
-/* The thread's main function; returns when the server stops. */
-void *shard_main(void *shard);
+
+/* --- for worker.c ---------------------------------------------------------------------------- */
+/* Its clocks have been read, as before every part of a turn. */
+void shard_start(struct shard *s, struct io *io);
+/* The process ends: memory is only given back where a leak checker looks for it. */
+void shard_end(struct shard *s);
+/* The three parts of a turn; shard_run() is true when there was anything. */
+void shard_take_in(struct shard *s);
+bool shard_run(struct shard *s);
+void shard_answer(struct shard *s, bool worked);
+/* Has something to do that neither a message nor input nor a timer will announce. */
+bool shard_is_busy(const struct shard *s);
+/* Would do something in a turn. */
+bool shard_has_turn(const struct shard *s);
+/* In place of a turn, while a script has it stopped in the middle of one: what arrives is taken in,
+ * sorted, refused or sent to other shards, replies leave; nothing runs here (scripting.h I3). */
+void shard_serve_part(struct shard *s);
 
 /* Ends the process in order: all shards leave their loops, main() exits with code. Any thread,
  * and signal handlers. */

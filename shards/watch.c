@@ -381,6 +381,7 @@ void watch_check_run(struct shard *s, struct conn *conn, struct run *run)
     struct group *group = d->group;
     struct op *op = route_op_new(s, run, conn, group->head->command, group->head->argv, 1);
     op->flags |= OP_PART | OP_CHECK;
+    run->flags |= RUN_PARTS;
     op->group = group;
     struct decision_part *part = &d->parts[group->nparts];
     *part = (struct decision_part){

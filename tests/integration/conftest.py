@@ -90,11 +90,14 @@ class Server:
         return self.process.returncode
 
 
-def start_server(*flags, shards=1, binary=None):
-    """Our server with these flags; the caller stops it."""
+def start_server(*flags, shards=1, threads=None, binary=None):
+    """Our server with these flags; the caller stops it. Every shard has a thread of its own, however few cores
+    there are, so that they race; threads=0 leaves it to the server, and any other number is one."""
+    count = {None: str(shards), 0: 'auto'}.get(threads, str(threads))
     port, directory = free_port(), tempfile.mkdtemp(prefix='ashlar-test.')
     command = [binary or BINARY, '--port', str(port), '--dir', directory, '--shards', str(shards),
-               '--enable-debug-command', 'yes', *flags, *shlex.split(os.environ.get('ASHLAR_ARGS', ''))]
+               '--shard-threads', count, '--enable-debug-command', 'yes', *flags,
+               *shlex.split(os.environ.get('ASHLAR_ARGS', ''))]
     return Server(command, port, directory).wait_ready()
 
 

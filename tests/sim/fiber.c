@@ -1,7 +1,8 @@
 /* fiber.c - shards as fibers, and the scheduler (see sim.h).
  *
- * A shard runs shard_main() on a stack of its own. It hands over at sched_point(), sched_rest() and
- * when it waits in io_turn(); the scheduler, on the process's stack, chooses who goes on:
+ * A worker, which is one shard or several, runs worker_main() on a stack of its own. It hands over
+ * at sched_point(), sched_rest() and when it waits in io_turn(); the scheduler, on the process's
+ * stack, chooses who goes on:
  *
  *   RUNS ──sched_point: by chance──► READY ──chosen──► RUNS
  *     │                                └─ frozen: not chosen for so many steps, as a thread that the
@@ -16,6 +17,7 @@
  * AddressSanitizer, which has to know stacks, gets swapcontext() and is told.
  */
 #undef _FORTIFY_SOURCE /* its longjmp does not know stacks */
+#include "shards/worker.h"
 #include "tests/sim/sim.h"
 #include <assert.h>
 #include <setjmp.h>
@@ -49,7 +51,8 @@ struct context {
 
 struct fiber {
     struct context context;
-    struct shard *shard;
+    struct worker *worker;
+    struct shard *self; /* shard_self of its thread */
     const char *at;
     bool waits;
     uint64_t deadline_ns;  /* while it waits */
@@ -124,7 +127,7 @@ void sim_fiber_trace(const char *format, ...)
     printf("%7llu %9llu  ", (unsigned long long)sim_steps,
            (unsigned long long)(sim_now_ns - (UINT64_C(1) << 60)));
     if (current != NULL) {
-        printf("shard %u: %s\n", current->shard->id, text);
+        printf("shard %u: %s\n", shard_self->id, text);
     } else {
         printf("%s\n", text);
     }
@@ -168,9 +171,10 @@ static void leave(void)
 static void enter(struct fiber *f)
 {
     current = f;
-    shard_self = f->shard;
+    shard_self = f->self;
     scheduler.begun = true;
     switch_stack(&scheduler, &f->context);
+    f->self = shard_self;
     current = NULL;
     shard_self = NULL;
 }
@@ -238,19 +242,20 @@ void sim_fiber_wait(uint64_t deadline_ns)
 static void fiber_main(void)
 {
     fiber_begins();
-    shard_main(current->shard);
+    worker_main(current->worker);
     abort(); /* nothing stops the server */
 }
 
 /* Not in the loop: getcontext() may return twice. */
-static void __attribute__((noinline)) fiber_init(struct fiber *f, struct shard *shard)
+static void __attribute__((noinline)) fiber_init(struct fiber *f, struct worker *worker)
 {
     char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (stack == MAP_FAILED || getcontext(&f->context.machine) != 0) {
         abort();
     }
-    f->shard = shard;
+    f->worker = worker;
+    f->self = worker->shards[0];
     f->context.stack = f->context.machine.uc_stack.ss_sp = stack;
     f->context.stack_bytes = f->context.machine.uc_stack.ss_size = STACK_BYTES;
     makecontext(&f->context.machine, fiber_main, 0);
@@ -261,10 +266,10 @@ void sim_fibers_start(struct server *server)
     clock_source = (struct clock_source){.mono_ns = mono_ns, .unix_us = unix_us};
     clock_ticks_per_us = 1e15; /* no command is slow, no script busy */
     sim_server = server;
-    fiber_count = server->shard_count;
-    server->start_count = server->shard_count; /* so that none waits for the others */
+    fiber_count = server->worker_count;
+    server->start_count = server->worker_count; /* so that none waits for the others */
     for (unsigned i = 0; i < fiber_count; i++) {
-        fiber_init(&fibers[i], server->shards[i]);
+        fiber_init(&fibers[i], server->workers[i]);
         enter(&fibers[i]);
     }
 }
@@ -273,7 +278,7 @@ void sim_fibers_start(struct server *server)
 
 static bool ready(const struct fiber *f)
 {
-    return !f->waits || sim_net_pending(f->shard->io) || f->deadline_ns <= sim_now_ns;
+    return !f->waits || sim_net_pending(f->worker->io) || f->deadline_ns <= sim_now_ns;
 }
 
 /* A fiber, or NULL: the clients'. False: there is none. */
@@ -331,8 +336,8 @@ static void draw_habits(void)
 /* All wait. A message for one that sleeps should have woken it. */
 static void look_for_sleepers(void)
 {
-    for (unsigned i = 0; i < fiber_count; i++) {
-        if (!mailbox_empty(&fibers[i].shard->mailbox)) {
+    for (unsigned i = 0; i < sim_server->shard_count; i++) {
+        if (!mailbox_empty(&sim_server->shards[i]->mailbox)) {
             sim_fail("lost wake-up: shard %u sleeps with a message in its mailbox", i);
         }
     }

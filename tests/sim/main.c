@@ -1,6 +1,7 @@
 /* main.c - seeds (see sim.h and README.md).
  *
- *   sim [--shards N] [--seed N [--verbose[=2]]] [--first N] [--seeds N] [--seconds N] [--mutant NAME]
+ *   sim [--shards N] [--threads N] [--seed N [--verbose[=2]]] [--first N] [--seeds N] [--seconds N]
+ *       [--mutant NAME]
  *
  * The server is started once; each seed is a process forked from there, so that all begin with the
  * same memory and a crash ends one seed only. --seed runs that one alone, as it was run before. */
@@ -21,7 +22,7 @@ int sim_verbose;
 enum sched_mutant sim_mutant;
 
 static struct {
-    unsigned shards, seconds;
+    unsigned shards, threads, seconds; /* threads 0: one for each shard */
     uint64_t first, seeds;
     bool one;
 } options = {.shards = 2, .first = 1, .seeds = 1000};
@@ -43,8 +44,8 @@ static void show_end(const char *text)
     printf("seed %llu, %u shards, step %llu: %s\n", (unsigned long long)present_seed, options.shards,
            (unsigned long long)sim_steps, text);
     sim_history_show();
-    printf("replay: sim --shards %u --seed %llu --verbose=2%s%s\n", options.shards,
-           (unsigned long long)present_seed, sim_mutant ? " --mutant " : "",
+    printf("replay: sim --shards %u --threads %u --seed %llu --verbose=2%s%s\n", options.shards,
+           options.threads, (unsigned long long)present_seed, sim_mutant ? " --mutant " : "",
            sim_mutant ? mutants[sim_mutant] : "");
     fflush(stdout);
 }
@@ -82,10 +83,12 @@ static int run_seed(uint64_t seed)
 
 static void start_server(void)
 {
-    char count[12];
+    char count[12], threads[12];
     snprintf(count, sizeof count, "%u", options.shards);
+    snprintf(threads, sizeof threads, "%u", options.threads > 0 ? options.threads : options.shards);
     char *args[] = {"sim",     "--shards", count, "--shard-pinning", "no", "--port", "0",
-                    "--save",  "",         "--loglevel", "warning", NULL};
+                    "--save",  "",         "--loglevel", "warning",
+                    "--shard-threads", threads, NULL};
     struct config *config;
     static struct mem_counter memory;
     mem_thread_register(&memory);
@@ -137,6 +140,8 @@ static void parse_options(int argc, char **argv)
         const char *value = i + 1 < argc ? argv[++i] : "";
         if (strcmp(name, "--shards") == 0) {
             options.shards = (unsigned)number(value);
+        } else if (strcmp(name, "--threads") == 0) {
+            options.threads = (unsigned)number(value);
         } else if (strcmp(name, "--seed") == 0) {
             options.first = number(value);
             options.one = true;

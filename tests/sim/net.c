@@ -1,6 +1,7 @@
 /* net.c - io/io.h in memory (see sim.h). A shard's io knows the sockets of its connections; what a
  * client has sent arrives in portions of any size, one at a time, and so does what is sent to it.
- * Wake-ups are a flag, as an eventfd is. Nothing here fails, and nobody listens. */
+ * Siblings share an io, as on one thread. Wake-ups are a flag, as an eventfd is. Nothing here fails,
+ * and nobody listens. */
 #include "io/io.h"
 #include "shards/listener.h"
 #include "tests/sim/sim.h"
@@ -21,6 +22,7 @@ struct io {
 struct line {
     struct io_sock *sock; /* NULL: not accepted yet */
     struct io *io;
+    struct shard *home;
     bool arriving, paused;
     bool hung_up, end_told, closing;
     char in[PIPE_BYTES]; /* sent by the client, not yet received */
@@ -38,7 +40,8 @@ static struct io ios[SIM_SHARDS_MAX];
 
 void sim_net_connect(unsigned client, unsigned shard)
 {
-    lines[client].io = sim_server->shards[shard]->io;
+    lines[client].home = sim_server->shards[shard];
+    lines[client].io = lines[client].home->io;
     lines[client].arriving = true;
 }
 
@@ -154,7 +157,7 @@ static int deliver(struct io *io)
         done++;
         if (l->arriving) {
             l->arriving = false;
-            conn_accept(shard_self, FD_FIRST + (int)(l - lines), false);
+            conn_accept(l->home, FD_FIRST + (int)(l - lines), false);
             continue;
         }
         if (l->closing) {

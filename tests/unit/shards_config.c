@@ -113,6 +113,9 @@ Test(config, integers)
     cr_assert_eq(c->core.hash_max_listpack_entries, 9);
     check_set(c, "shards", "4", "4");
     check_set(c, "shards", "auto", "auto");
+    check_set(c, "shard-threads", "4", "4");
+    check_set(c, "shard-threads", "auto", "auto");
+    check_refused(c, "shard-threads", "0", "argument must be 'auto' or between 1 and 256 inclusive");
     check_refused(c, "shards", "0", "argument must be 'auto' or between 1 and 256 inclusive");
     config_free(c);
 }
