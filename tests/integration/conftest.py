@@ -65,7 +65,7 @@ class Server:
         raise RuntimeError('not ready: %s\n%s' % (self.command, self.log()))
 
     def client(self, **kwargs):
-        c = redis.Redis(port=self.port, **kwargs)
+        c = redis.Redis(host='127.0.0.1', port=self.port, **kwargs)
         self._clients.append(c)
         return c
 

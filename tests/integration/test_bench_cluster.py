@@ -82,7 +82,7 @@ def test_a_slot_moves_during_the_run(empty):
 def owned(client, node_id):
     """The slot ranges of this node, by its own CLUSTER SLOTS."""
     import redis
-    raw = redis.Redis(port=client.connection_pool.connection_kwargs['port'])
+    raw = redis.Redis(host="127.0.0.1", port=client.connection_pool.connection_kwargs['port'])
     raw.response_callbacks.clear()
     ranges = []
     for first, last, master, *_ in raw.execute_command('CLUSTER', 'SLOTS'):

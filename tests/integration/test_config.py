@@ -31,6 +31,7 @@ NOT_IN_REDIS_7_0 = {
     "set-max-listpack-entries",
     "set-max-listpack-value",
     "shard-pinning",
+    "shard-threads",
     "shards",
 }
 
@@ -65,7 +66,7 @@ class Process:
                 time.sleep(0.02)
 
     def client(self, **options):
-        return redis.Redis(port=self.port, decode_responses=True, **options)
+        return redis.Redis(host="127.0.0.1", port=self.port, decode_responses=True, **options)
 
     def output(self):
         with open(self.log.name, encoding="utf-8", errors="replace") as f:

@@ -211,10 +211,10 @@ def test_two_binds(spawn, backend):
     for host in ("127.0.0.1", "127.0.0.2"):
         clients = [redis.Redis(host=host, port=port) for _ in range(8)]
         assert all(c.incr("binds") for c in clients)
-    assert redis.Redis(port=port).get("binds") == b"16"
+    assert redis.Redis(host="127.0.0.1", port=port).get("binds") == b"16"
     with pytest.raises(OSError):
         socket.create_connection(("127.0.0.3", port), 2).close()
-    assert redis.Redis(port=port).config_get("bind")["bind"] == "127.0.0.1 127.0.0.2"
+    assert redis.Redis(host="127.0.0.1", port=port).config_get("bind")["bind"] == "127.0.0.1 127.0.0.2"
     s.process.send_signal(signal.SIGTERM)
     ends_with(s, 0)
 
@@ -292,7 +292,7 @@ rename-command FLUSHALL wipe
 shards 2
 """ % (tmp_path, tmp_path, port))
     s = spawn(conf, "--maxclients", "123", "--loglevel", "verbose", port=port).wait_ready()
-    c = redis.Redis(port=port, password="a bA")
+    c = redis.Redis(host="127.0.0.1", port=port, password="a bA")
 
     def get(name):
         return c.config_get(name)[name]
@@ -309,7 +309,7 @@ shards 2
             c.execute_command(name)
     assert c.execute_command("WIPE") == b"OK"
     with pytest.raises(redis.AuthenticationError):
-        redis.Redis(port=port).ping()
+        redis.Redis(host="127.0.0.1", port=port).ping()
 
 
 def test_include_that_is_missing(tmp_path):
@@ -336,7 +336,7 @@ def test_stock_redis_conf(spawn, path, tmp_path):
     port = free_port()
     s = spawn(path, "--port", port, "--dir", tmp_path, "--daemonize", "no", "--logfile", "", "--pidfile", tmp_path / "pid",
               "--save", "", port=port).wait_ready()
-    c = redis.Redis(port=port)
+    c = redis.Redis(host="127.0.0.1", port=port)
     assert c.set("a", 1) and c.get("a") == b"1"
     assert c.config_get("appendfsync") == {"appendfsync": "everysec"}
     assert (tmp_path / "pid").read_text().strip() == str(s.pid)
@@ -349,7 +349,7 @@ def test_config_rewrite_survives_a_restart(spawn, tmp_path):
     port, conf = free_port(), tmp_path / "redis.conf"
     conf.write_text("# mine\nport %d\nmaxmemory 1mb\nshards 2\n" % port)
     s = spawn(conf, port=port).wait_ready()
-    c = redis.Redis(port=port)
+    c = redis.Redis(host="127.0.0.1", port=port)
     assert c.config_set("maxmemory", "7mb") and c.config_set("timeout", 77) and c.config_rewrite()
     c.close()
     s.process.send_signal(signal.SIGTERM)
@@ -357,7 +357,7 @@ def test_config_rewrite_survives_a_restart(spawn, tmp_path):
     text = conf.read_text()
     assert text.startswith("# mine\nport %d\nmaxmemory 7mb\nshards " % port) and "\ntimeout 77\n" in text
     spawn(conf, port=port).wait_ready()
-    c = redis.Redis(port=port)
+    c = redis.Redis(host="127.0.0.1", port=port)
     assert c.config_get("timeout")["timeout"] == "77" and c.config_get("maxmemory")["maxmemory"] == str(7 << 20)
 
 
