@@ -90,6 +90,7 @@ struct shard {
     struct clients clients;        /* clients.h: maxmemory-clients; likewise */
     bool more;                     /* the background has more to do at once */
     bool active, worked;           /* worker.c: has a part in this turn; and ran something in it */
+    bool taken_in;                 /* worker.c: a phase of it has not been run yet */
     bool in_turn;                  /* worker.c W4: its part has begun … */
     bool busy;                     /* … and has stopped in shard_serve() */
     uint64_t now_ns;               /* monotonic, read once a turn */

@@ -16,7 +16,6 @@
 enum {
     WIND_DOWN_NS = 2000000000,  /* at the end: for what is in flight to come back */
     LINGER_ROUNDS = 4,          /* looks at the mailboxes before sleeping, after work */
-    SHARE_NS = 500000,          /* so long a script has the thread for itself, as a slice does */
     TURN_LONG_NS = 1000000,     /* turns above it are worth a reading of the CPU clock */
     TURN_CPU_AGE_NS = 100000,   /* the reading before is no older than this, in time of turns */
     TURN_SLEEP_CPU_NS = 10000,  /* what going to sleep and waking up may have cost */
@@ -233,6 +232,7 @@ static void take_in(struct shard *s)
     if (s->active) {
         worker_become(s);
         shard_take_in(s);
+        s->taken_in = true;
     }
 }
 
@@ -247,6 +247,7 @@ static bool run(struct shard *s)
         shard_take_in(s);
     }
     worker_become(s);
+    s->taken_in = false;
     s->in_turn = true;
     s->worked = shard_run(s);
     s->in_turn = false;
@@ -286,7 +287,8 @@ static void turn(struct worker *w, bool busy)
     }
 }
 
-/* W4: s is in the middle of its turn, and so are those below it. */
+/* W4: s is in the middle of its turn, and so are those below it. Others may have taken in, and not run
+ * yet: they must not take in once more before. */
 static void share(struct shard *s)
 {
     struct worker *w = s->worker;
@@ -295,7 +297,9 @@ static void share(struct shard *s)
     for (unsigned i = 0; i < w->count; i++) {
         struct shard *other = w->shards[i];
         if (!other->in_turn) {
-            take_in(other);
+            if (!other->taken_in) {
+                take_in(other);
+            }
             run(other);
             answer(other);
         } else if (other->busy) {
@@ -318,7 +322,9 @@ void shard_serve(struct shard *s)
 void shard_share(struct shard *s)
 {
     assert(s->in_turn && !s->serving);
-    if (s->worker->count > 1 && clock_mono_ns() - s->worker->now_ns >= SHARE_NS) {
+    const uint64_t alone_us =
+        atomic_load_explicit(&s->server->slice_turn_us, memory_order_relaxed); /* as a slice has */
+    if (s->worker->count > 1 && clock_mono_ns() - s->worker->now_ns >= alone_us * 1000) {
         share(s);
     }
 }

@@ -57,7 +57,7 @@ class Context:
         for server in running:
             if not server.alive() and server not in self.dead:
                 self.dead.add(server)
-                self.problem(f'{server.name} died during {during}')
+                self.problem(f'{server.name} died during {during}; the last it said: {server.last_words()}')
 
 
 # What may happen when a server or a generator fails: any of them, a value that is no number included.

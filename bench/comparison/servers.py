@@ -166,11 +166,15 @@ class Server:
             except OSError:
                 pass
             time.sleep(0.02)
-        with open(self.log_path, errors='replace') as f:
-            raise ServerError(f'{self.name} did not start: {" ".join(f.read().split())[-500:]}')
+        raise ServerError(f'{self.name} did not start: {self.last_words()}')
 
     def alive(self):
         return self.process.poll() is None
+
+    def last_words(self, characters=2000):
+        """The end of its log, on one line."""
+        with open(self.log_path, errors='replace') as f:
+            return ' '.join(f.read().split())[-characters:]
 
     def cpu_ns(self):
         return cpu_ns(self.pid)

@@ -24,6 +24,16 @@ def test_one_order(launch, shards, threads, backend):
     assert min(rounds for rounds, _ in results.values()) > 0
 
 
+@pytest.mark.parametrize("shards,threads", CASES)
+def test_one_order_however_often_scripts_share(launch, shards, threads):
+    """Whatever its siblings have begun when a script lets them in."""
+    s = launch(shards=shards, threads=threads)
+    assert s.client().execute_command("DEBUG SLICES", 16, 0)
+    results, code = litmus(s.port, seconds=SECONDS / 2)
+    assert {name: bad for name, (_, bad) in results.items() if bad > 0} == {}
+    assert code == 0
+
+
 def test_one_order_though_clients_vanish(launch):
     s = launch(shards=8, threads=3)
     results, code = litmus(s.port, "--kill", seconds=SECONDS / 3)
