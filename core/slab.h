@@ -1,8 +1,9 @@
 /* slab.h - small blocks in steps of 8 bytes (mimalloc rounds to 16), for entries and buckets.
  *
  * Classes: 16, 24, 32 … 512 by 8, then multiples of 64 up to SLAB_MAX_BYTES; above, for segments of
- * tables, 1/15, 1/14 … 1/4 of a page, up to SLAB_LARGE_BYTES. Pages of 64 KiB hold blocks of one class and are cut from chunks of 2 MiB, aligned to their size, so that a block's
- * page is found by masking. The caller knows a block's size and says it when freeing.
+ * tables, 1/15, 1/14 … 1/4 of a page, up to SLAB_LARGE_BYTES. Pages of 64 KiB hold blocks of one class
+ * and are cut from chunks of 2 MiB, aligned to their size, so that a block's page is found by masking.
+ * The caller knows a block's size and says it when freeing.
  * Blocks whose size is a multiple of 64 are aligned to 64 (buckets are cache lines).
  *
  * Thread: each shard thread has a slab of its own (slab_thread_init, or made by the first

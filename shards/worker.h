@@ -23,7 +23,7 @@
  * W4  A script that runs for long lets its siblings take their turns (shard_share, shard_serve).
  *     Such a turn runs on top of the script's, to its end: it waits for nobody, so all come to
  *     theirs. Its own script may do the same. Shards below that are busy (busy.h) are served;
- *     nothing of theirs runs.
+ *     nothing of theirs runs. A sibling that has taken in, and not run yet, runs that phase first.
  *
  * Owner: the worker's thread.
  */
